@@ -11,14 +11,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.base.command import Parser, run_job
 from scripts.lib.base.errors import BenchError
+from scripts.lib.base.output_forms import TERMINAL
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.judging.answers import estimate, request_sizes, sort_answers, stored_answers
+from scripts.lib.judging.answers import (
+    Answer,
+    Beside,
+    Work,
+    asked_answers,
+    beside_answers,
+    estimate,
+    sort_asked,
+    stored_answers,
+)
 from scripts.lib.judging.batch import mix_of
-from scripts.lib.judging.cost import prompt_tokens
+from scripts.lib.judging.cost import Measured, measured, prompt_tokens, size_of
+from scripts.lib.judging.pair_checks import pair_canary_count
+from scripts.lib.judging.pairs import asked_pairs, setup_pairs
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.planning.disk import for_model, load_planner, planners
 from scripts.lib.planning.plan import find_shard, make_plan, seen_from_elsewhere
@@ -28,38 +41,98 @@ from scripts.lib.scoring.sandbox import unavailable
 from scripts.lib.scoring.scorers import check_libraries
 from scripts.lib.scoring.series import Item, Series
 from scripts.lib.scoring.verdict_store import VerdictStore
-from scripts.lib.settings.judge_config import CLAUDE, has_key
+from scripts.lib.settings.judge_config import ALL, CLAUDE, PAIRS, UNCHECKED, has_key
 from scripts.lib.settings.run_config import Config, load_config
 
 MOST_COUNTED = 20
 
 
 def _estimate(config: Config) -> None:
-    """Print what the pending answers cost, judge by judge.
+    """Print what each scope of judging costs, judge by judge.
 
     If there is an API key, Claude's API counts the tokens of a few requests.
     """
     planner, judge = load_planner(config), config.judge
-    plans = (seen_from_elsewhere(make_plan(engine)) for engine in planners(planner))
+    plans = [seen_from_elsewhere(make_plan(engine)) for engine in planners(planner)]
     answers = list(stored_answers(plans))
+    pairs = setup_pairs(plans)
     for scorer in planner.scorers:
-        if scorer.series is None:
+        if scorer.series is None or scorer.pairs is None:
             print(f"{scorer.name}: scores {len(answers)} stored answers, free of charge")
             continue
-        work = sort_answers(VerdictStore(scorer.series), answers)
-        print(
-            f"{scorer.series.name}: {len(work.pending)} distinct answers are pending, "
-            f"{len(work.judged)} have a verdict, {work.quarantined} are in quarantined batches"
-        )
+        store = VerdictStore(scorer.series)
+        asked = {
+            scope: sort_asked(store, asked_answers(scorer.series, answers, scope))
+            for scope in (UNCHECKED, ALL)
+        }
+        beside = {scope: _beside(store, work, answers) for scope, work in asked.items()}
+        of_pairs = VerdictStore(scorer.pairs)
+        asked[PAIRS] = sort_asked(of_pairs, asked_pairs(scorer.pairs, pairs))
+        beside[PAIRS] = Beside(pair_canary_count, not of_pairs.accepted, len(asked[PAIRS].judged))
+        known = {scope: measured(store) for scope in asked}
+        known[PAIRS] = measured(of_pairs)
+        print(f"{scorer.name}: {scorer.series.model}; judge.scope is {judge.scope}")
+        rows = [
+            [scope, *_price(work, config, known[scope], beside[scope])]
+            for scope, work in asked.items()
+        ]
+        headers = [
+            "scope",
+            "pending",
+            "with a verdict",
+            "quarantined",
+            "requests",
+            "about",
+            "at most",
+        ]
+        columns = len(headers) if scorer.name == CLAUDE else 5
+        print(TERMINAL.table([row[:columns] for row in rows], headers[:columns]))
         if scorer.name == CLAUDE:
-            price = estimate(request_sizes(work.pending), judge.claude, mix_of(judge))
-            print(
-                f"  {price.requests} requests with canaries and retests: about "
-                f"${price.expected_usd:.2f}, at most ${price.at_most_usd:.2f} with api: "
-                f"{judge.claude.api}; a run stops before it exceeds ${judge.claude.max_usd:g}"
-            )
-            if work.pending and has_key():
-                _count(scorer.series, list(work.pending[:MOST_COUNTED]), config)
+            now = judge.scope
+            _remarks(asked[now], config, known[now], beside[now], scorer.series)
+
+
+def _beside(store: VerdictStore, work: Work, answers: Sequence[Answer]) -> Beside:
+    """What the batches of this work have beside its answers."""
+    pending = {item.shown.pair for item in work.pending}
+    distinct = {answer.shown.pair: answer.question for answer in answers}
+    asked = (question for pair, question in distinct.items() if pair in pending)
+    others = (question for pair, question in distinct.items() if pair not in pending)
+    return beside_answers(asked, others, not store.accepted, len(work.judged))
+
+
+def _price(work: Work, config: Config, known: Measured | None, beside: Beside) -> list[object]:
+    """What one scope asks, and its price."""
+    judge = config.judge
+    found = estimate(map(size_of, work.pending), judge.claude, mix_of(judge), known, beside)
+    counts = [len(work.pending), len(work.judged), len(work.quarantined), found.requests]
+    return [*counts, f"${found.expected_usd:.2f}", f"${found.at_most_usd:.2f}"]
+
+
+def _remarks(
+    work: Work, config: Config, known: Measured | None, beside: Beside, series: Series
+) -> None:
+    """What the prices rest on, and what `max_usd` allows."""
+    claude, mix = config.judge.claude, mix_of(config.judge)
+    source = (
+        f"medians of {known.replies} stored replies of this series"
+        if known is not None
+        else "the length of the texts, since too few replies are stored to measure"
+    )
+    print(f"  requests include canaries, checked answers and retests; 'about' rests on {source}")
+    if known is None and claude.options:
+        print("  effort and adaptive thinking change the tokens of a reply: 'about' may be too low")
+    print(f"  a run stops before it exceeds max_usd ({claude.max_usd:g}), with api: {claude.api}")
+    full = estimate(map(size_of, work.pending[: mix.pairs]), claude, mix, known, beside)
+    if claude.batched and full.at_most_usd:
+        at_once = int(claude.max_usd / full.at_most_usd)
+        batches = -(-len(work.pending) // mix.pairs)
+        print(
+            f"  {batches} message batches reserve up to ${full.at_most_usd:.2f} each: max_usd lets "
+            f"{min(at_once, batches)} run side by side; ${batches * full.at_most_usd:.2f} lets all"
+        )
+    if work.pending and has_key():
+        _count(series, list(work.pending[:MOST_COUNTED]), config)
 
 
 def _count(series: Series, items: list[Item], config: Config) -> None:
@@ -70,7 +143,7 @@ def _count(series: Series, items: list[Item], config: Config) -> None:
     except Stopped as stopped:
         print(f"  the API did not count: {stopped}")
         return
-    estimated = sum(prompt_tokens(characters) for characters, _ in request_sizes(items))
+    estimated = sum(prompt_tokens(size_of(item)) for item in items)
     print(
         f"  the API counts {counted / estimated:.2f} times the input tokens estimated here "
         f"(n = {len(items)} requests)"

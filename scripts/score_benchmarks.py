@@ -12,7 +12,7 @@ for example:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from scripts.lib.judging.answers import Answer, every_cell, stored_answers
 from scripts.lib.judging.compare import Comparison, compare, scores_of
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.instrument import figures
+from scripts.lib.judging.run_result import summary_line
 from scripts.lib.judging.stage import drop_reviews, judge_answers
 from scripts.lib.planning.disk import load_planner, planners
 from scripts.lib.planning.plan import Cell, Plan, Planner, make_plan, seen_from_elsewhere
@@ -54,7 +55,8 @@ def _of_run(run: str | None) -> Callable[[Cell], bool]:
 
 def _judge(
     planner: Planner, answers: list[Answer], beside: list[Answer], again: bool, budget: Budget
-) -> None:
+) -> Iterator[str]:
+    """Let each judge judge what is pending. Yields the line that sums up each one's run."""
     for scorer in planner.scorers:
         if scorer.series is not None:
             result = judge_answers(
@@ -62,8 +64,7 @@ def _judge(
             )
             drop_reviews(result)
             tell_left_out(result.damaged)
-            said = f"; stopped: {shown(result.stopped)}" if result.stopped else ""
-            print(f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}{said}")
+            yield shown(summary_line(scorer.series.name, result))
 
 
 def _summary(file: str, rows: tuple[ReviewRow, ...]) -> list[object]:
@@ -87,8 +88,13 @@ def _write_reviews(plans: list[Plan], wanted: Callable[[Cell], bool]) -> None:
     print(tabulate(table, ["review", "answers", "scored", "passed", "unscored"]))
 
 
-def _rescore(config: Config, planner: Planner, answers: list[Answer], budget: Budget) -> None:
-    """Judge once more, as a new series (the next round), and show how far the rounds agree."""
+def _rescore(
+    config: Config, planner: Planner, answers: list[Answer], budget: Budget
+) -> Sequence[str]:
+    """Judge once more, as a new series (the next round), and show how far the rounds agree.
+
+    Returns the lines that sum up the runs.
+    """
     later = load_planner(replace(config, judge=replace(config.judge, round=config.judge.round + 1)))
     pairs = [(a.series, b.series) for a, b in zip(planner.scorers, later.scorers, strict=True)]
     judges = [(a, b) for a, b in pairs if a is not None and b is not None]
@@ -96,12 +102,13 @@ def _rescore(config: Config, planner: Planner, answers: list[Answer], budget: Bu
         raise BenchError(
             "--rescore asks a judge once more, but no judge is configured: add --judge claude"
         )
-    _judge(later, answers, [], again=False, budget=budget)
+    lines = list(_judge(later, answers, [], again=False, budget=budget))
     for first, second in judges:
         rounds = (scores_of(series.name, answers) for series in (first, second))
         _show(first.name, second.name, compare(*rounds))
     number = config.judge.round
     print(f"the pages still use round {number}; judge.round in config.yaml chooses the round")
+    return lines
 
 
 def _show(first: str, second: str, found: Comparison) -> None:
@@ -137,10 +144,11 @@ def main(arguments: argparse.Namespace) -> None:
         return
     beside = list(stored_answers(plans, lambda cell: not wanted(cell))) if arguments.run else []
     budget = Budget(config.judge.claude.max_usd)
-    _judge(planner, answers, beside, arguments.again, budget)
+    lines = list(_judge(planner, answers, beside, arguments.again, budget))
     if arguments.rescore:
-        _rescore(config, planner, answers, budget)
+        lines += _rescore(config, planner, answers, budget)
     _write_reviews(plans, wanted)
+    print("\n".join(lines or [f"{CHECKS}: scored the answers above, spent $0; next: nothing"]))
 
 
 def parser() -> Parser:

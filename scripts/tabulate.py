@@ -1,7 +1,7 @@
 """Make the tables of benchmarks/results/ from the reviews.
 
-These are summary.csv (the predecessor's columns), instrument.csv (the judges as instruments) and
-the tidy tables in benchmarks/results/tables/.
+These are summary.csv (the predecessor's columns), instrument.csv (the judges as instruments),
+pairs.csv (setups that judges compared) and the tidy tables in benchmarks/results/tables/.
 
 for example:
   python -m scripts.tabulate
@@ -13,10 +13,12 @@ import argparse
 from pathlib import Path
 
 from scripts.lib.base.command import Parser, run_job
-from scripts.lib.base.layout import INSTRUMENT, SUMMARY, TABLES
+from scripts.lib.base.layout import INSTRUMENT, PAIRS_TABLE, SUMMARY, TABLES
 from scripts.lib.base.results_tree import drop
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.judging.instrument import instrument_csv, series_reports
+from scripts.lib.judging.instrument import instrument_csv
+from scripts.lib.judging.pair_checks import all_reports
+from scripts.lib.judging.pairs import pair_results, pairs_csv
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.tables.load import load_parts
 from scripts.lib.tables.summary import summary_csv
@@ -27,7 +29,9 @@ def main(arguments: argparse.Namespace) -> None:
     """Write every table, then the stamp of the plan that they were made for."""
     parts = load_parts(load_config())
     write_atomic(SUMMARY, summary_csv([c for part in parts for c in part.setups]))
-    write_atomic(INSTRUMENT, instrument_csv(series_reports()))
+    write_atomic(INSTRUMENT, instrument_csv(all_reports()))
+    results = pair_results([part.plan for part in parts])
+    write_atomic(PAIRS_TABLE, pairs_csv(results))
     for name in TIDY:
         write_atomic(TABLES / f"{name}.csv", tidy_csv(name, parts))
     if arguments.stamp is not None:

@@ -120,9 +120,7 @@ def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
     )
     seconds = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    bodies = [
-        json.dumps(request_body(item, SERIES.model, CONFIG.max_tokens)).encode() for item in todo
-    ]
+    bodies = [json.dumps(request_body(item, SERIES.model, CONFIG)).encode() for item in todo]
     bare_s = asyncio.run(_bare_client(bodies, concurrency)) / pairs * result.replies
     ours.send("end")
     requests = ours.recv() - pairs
@@ -139,9 +137,11 @@ def cached_review(models: int) -> list[object]:
         synthesise(folder, models, variants=0)
         _, _, cells = timed([sys.executable, "-c", FILL], folder)
         _, _, judged = timed([sys.executable, "-c", _JUDGE], folder)
+        (folder / "all.yaml").write_text("judge: {scope: all}\n")
         argv = [sys.executable, "-m", "scripts.score_benchmarks", "--judge", "claude"]
+        argv += ["--configfile", "all.yaml"]
         seconds, mib, said = timed(argv, folder)
-        if "unscored" not in said or "0 replies" not in said:
+        if "judged 0 " not in said or "unscored 0," not in said:
             sys.exit(said)
         return [int(cells), int(judged), seconds, mib]
 

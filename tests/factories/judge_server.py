@@ -12,14 +12,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from scripts.lib.judging.canaries import score_by_checks
 from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.rubric import PASS_SCORE
+from scripts.lib.scoring.score import score_answer
 
 Grader = Callable[["Prompt"], str]
-# The answer to a request: (status, headers, body). A body of None closes the connection.
+# The answer to a request: (status, headers, body). A body of None closes the connection; with the
+# header CUT it is closed that many bytes before the announced end.
 Fault = tuple[int, dict[str, str], str | None]
+CUT = "cut-bytes"
 MODEL = "claude-sonnet-5-5"
 TICK_S = 0.001
 _PART = r"<{name}-([0-9a-f]{{16}})>\n(.*)\n</{name}-\1>"
@@ -27,23 +33,25 @@ _PART = r"<{name}-([0-9a-f]{{16}})>\n(.*)\n</{name}-\1>"
 
 @dataclass(frozen=True)
 class Prompt:
-    """The parts of a judge's prompt."""
+    """The parts of a judge's prompt. `second`: of a pair, the answer that is shown second."""
 
     question: str
     reference: str
     criteria: int
     answer: str
+    second: str | None = None
 
 
 def take_apart(user: str) -> Prompt:
     parts = {}
-    for name in ("question", "reference", "criteria", "answer"):
+    for name in ("question", "reference", "criteria", "answer", "first-answer", "second-answer"):
         found = re.search(_PART.format(name=name), user, re.S)
-        assert found is not None, f"no {name} in the judge's prompt"
-        parts[name] = found[2]
-    return Prompt(
-        parts["question"], parts["reference"], parts["criteria"].count(" %) "), parts["answer"]
-    )
+        if found is not None:
+            parts[name] = found[2]
+    answer = parts.get("answer", parts.get("first-answer"))
+    assert answer is not None and "question" in parts, "not a judge's prompt"
+    count = parts["criteria"].count(" %) ")
+    return Prompt(parts["question"], parts["reference"], count, answer, parts.get("second-answer"))
 
 
 def verdicts(
@@ -67,22 +75,61 @@ def plain(text: str) -> str:
 
 
 def honest(questions: Iterable[Question]) -> Grader:
-    """Knows the references: a whole one is right, a part of it half right, all else wrong."""
-    known = {question.prompt.strip(): plain(question.reference_answer) for question in questions}
+    """Knows what the checks know, and the references.
+
+    Where the checks decide everything, it passes what they pass. Else a whole reference is right, a
+    part of it half right, all else wrong.
+    """
+    known = {question.prompt.strip(): question for question in questions}
 
     def grade(prompt: Prompt) -> str:
-        reference = next(
-            (answer for text, answer in known.items() if prompt.question.endswith(text)), ""
-        )
+        question = next((q for text, q in known.items() if prompt.question.endswith(text)), None)
+        reference = plain(question.reference_answer) if question is not None else ""
+        score = score_by_checks(question, prompt.answer) if question is not None else None
         answer = plain(prompt.answer)
         note = f"about {answer[:30]!r} on {prompt.question[-30:]!r}"
-        if reference and reference in answer:
+        is_right = reference and reference in answer if score is None else score >= PASS_SCORE
+        if is_right and answer:
             return verdicts(prompt, "met", f"right {note}")
         if len(answer) >= 60 and answer in reference:
             return verdicts(prompt, "partly", f"half {note}")
         return verdicts(
             prompt, "unmet", f"wrong {note}", attempt="reasonable" if len(answer) > 20 else "none"
         )
+
+    return grade
+
+
+def better(prompt: Prompt, which: str, summary: str) -> str:
+    """A reply on a pair: `first`, `second` or `equal` for all criteria."""
+    assert prompt.second is not None
+    sides = {"first": (prompt.answer, prompt.second), "second": (prompt.second, prompt.answer)}
+    quotes = [text.strip()[:40] for text in sides.get(which, ()) if text.strip()]
+    one = {"evidence_quote": (quotes or [""])[0], "reason": f"because {summary}", "better": which}
+    criteria = [{"number": n, **one} for n in range(1, prompt.criteria + 1)]
+    return json.dumps({"criteria": criteria, "summary": summary})
+
+
+def by_checks(questions: Iterable[Question], right: float = 1.0, seed: int = 0) -> Grader:
+    """Compares two answers by the machine checks, and is right in this share of its replies."""
+    known = {question.prompt.strip(): question for question in questions}
+    chance = random.Random(seed)
+
+    @cache
+    def points(text: str, answer: str) -> float:
+        found = next((q for prompt, q in known.items() if text.endswith(prompt)), None)
+        assert found is not None, text
+        if plain(answer) == plain(found.reference_answer):
+            return 1.0
+        return score_answer(found, answer, "stop").fraction or 0.0
+
+    def grade(prompt: Prompt) -> str:
+        assert prompt.second is not None
+        one, other = (points(prompt.question, text) for text in (prompt.answer, prompt.second))
+        verdict = "equal" if one == other else "first" if one > other else "second"
+        if chance.random() >= right:
+            verdict = chance.choice([w for w in ("first", "second", "equal") if w != verdict])
+        return better(prompt, verdict, f"{one:g} against {other:g} on {prompt.question[-30:]!r}")
 
     return grade
 
@@ -198,12 +245,13 @@ class JudgeServer:
                     "content-type": "application/json",
                     "request-id": f"req_{sum(self.counts.values())}",
                 } | more
+                cut = int(more.pop(CUT, 0))
                 lines = "".join(f"{k}: {v}\r\n" for k, v in more.items())
-                writer.write(
-                    f"HTTP/1.1 {status} X\r\n{lines}content-length: {len(data)}\r\n\r\n".encode()
-                    + data
-                )
+                length = f"content-length: {len(data) + cut}"
+                writer.write(f"HTTP/1.1 {status} X\r\n{lines}{length}\r\n\r\n".encode() + data)
                 await writer.drain()
+                if cut:
+                    return
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

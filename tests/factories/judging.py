@@ -10,10 +10,10 @@ import pytest
 
 from scripts.lib.authoring.prompt_lint import uses_code
 from scripts.lib.judging.answers import pair_item
-from scripts.lib.judging.batch import Mix
+from scripts.lib.judging.batch import Known, Mix
 from scripts.lib.judging.claude import ClaudeJudge
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
-from scripts.lib.judging.cost import Budget
+from scripts.lib.judging.cost import Budget, measured
 from scripts.lib.judging.protocol import Judge
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.scoring.judge_prompt import material
@@ -67,13 +67,13 @@ def run(
 ) -> RunResult:
     """Judge those of the items that have no usable verdict yet."""
     judge: Judge = (ClaudeBatchesJudge if config.batched else ClaudeJudge)(
-        SERIES, config, Budget(config.max_usd)
+        SERIES, config, Budget(config.max_usd), measured(store)
     )
 
     async def go() -> RunResult:
         try:
             todo = [item for item in items if store.usable(item.shown.pair) is None]
-            return await JudgeRun(judge, store).pairs(todo, (), ASKED, mix)
+            return await JudgeRun(judge, store).pairs(todo, Known(QUESTIONS), mix)
         finally:
             await judge.close()
 

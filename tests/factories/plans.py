@@ -8,11 +8,13 @@ from pathlib import Path
 from scripts.lib.llama_build.identity import engine_identity
 from scripts.lib.machine.profiles import load_hardware
 from scripts.lib.planning.cell_spec import Weights
-from scripts.lib.planning.plan import Planner
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import Plan, Planner, Shard
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.registry.types import Registry, RuntimeDefaults
 from scripts.lib.registry_loader import Model, Quirk, load_registry
 from scripts.lib.settings.run_config import Config, load_config
+from scripts.lib.settings.variants import Variant
 from scripts.lib.weights.facts import WeightsFacts, facts
 from tests.factories.tiny_models import write_model
 
@@ -59,6 +61,22 @@ def planner(config: Config = FULL, **changes: object) -> Planner:
         engine_identity("server"),
     )
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+VARIANTS = {
+    "kv_q8": Variant("kv_q8", ("*",), ("*",), {"kv_type_k": "q8_0"}, {}, {}),
+    "t2": Variant("t2", ("*",), ("*",), {}, {"threads": 2}, {}),
+}
+
+
+def plan_of_shards(*shards: tuple[str, str, str, Mode]) -> Plan:
+    """A plan without cells: a shard for each (key, model's name, quantisation, mode)."""
+    hardware, made = load_hardware("epyc-9655"), []
+    for key, name, quant, mode in shards:
+        entry = model(key, name=name, quant=quant, size_gb=float(quant[1]))
+        weights = Weights(WeightsFacts.assumed(entry), Path(entry.path), True, False)
+        made.append(Shard(hardware, entry, mode, (), weights, variant=VARIANTS.get(mode.variant)))
+    return Plan(hardware, engine_identity("server"), tuple(made), ())
 
 
 COMMA = 300

@@ -33,6 +33,7 @@ from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.registry.role_table import role_table
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.series import make_series
+from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import ASSUMED, WeightsLock, WeightsReader, facts
 from tests.factories.commands import call
@@ -410,7 +411,7 @@ def test_a_judges_weights_replaced_since_the_plan_judge_nothing(
     write_model(tmp_path / "models/plain.gguf", seed=9)
     with (
         pytest.raises(Stopped, match="weights were replaced"),
-        open_judge(series, planner, Budget(0.0)),
+        open_judge(VerdictStore(series), planner, Budget(0.0)),
     ):
         pytest.fail("a judge was started")
 

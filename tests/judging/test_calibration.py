@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,26 @@ import pytest
 from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.base.errors import InputErrors
 from scripts.lib.judging.calibration import (
+    PROBES,
+    KnownAnswer,
+    calibration_findings,
     calibration_measures,
-    is_fit,
     load_calibration,
+    outcomes,
+    probes,
     scored_by_checks,
 )
+from scripts.lib.judging.canaries import PLAIN, STYLES
 from tests.factories.commands import call
 from tests.factories.plans import SUITES
 
 KNOWN = load_calibration(SUITES)
+PROBED = tuple(probes(SUITES))
+
+
+def findings(score: Callable[[KnownAnswer], int | None]) -> str:
+    """What is wrong with a scorer that scores the set and the probes like this."""
+    return "; ".join(calibration_findings(outcomes((k, score(k), "") for k in (*KNOWN, *PROBED))))
 
 
 def test_it_has_sixty_answers_of_all_scores() -> None:
@@ -39,31 +51,63 @@ def test_the_checks_give_the_known_score_where_they_see_everything(known) -> Non
 
 
 def test_checks_meet_the_bars_of_a_judge() -> None:
-    rows = scored_by_checks(KNOWN)
-    measures = {m.name: m for m in calibration_measures(rows)}
-    assert is_fit(measures.values()), measures
+    items = outcomes(scored_by_checks([*KNOWN, *PROBED]))
+    measures = {m.name: m for m in calibration_measures(items)}
+    assert not list(calibration_findings(items))
     assert measures["calibration_exact"].n == 60 and measures["scored"].value == 1.0
+    assert measures["calibration_same_pass"].n == 60 + len(PROBED)
+
+
+def test_probes_are_the_same_answers_in_every_style() -> None:
+    kinds = Counter(known.kind for known in PROBED)
+    assert {kinds[kind] for kind in (PLAIN, *STYLES)} == {PROBES}
+    wrong = {k.question.name_in_full for k in PROBED if k.kind == PLAIN}
+    assert all({k.question.name_in_full for k in PROBED if k.kind == s} == wrong for s in STYLES)
+    assert tuple(probes(SUITES)) == PROBED
 
 
 def test_a_poor_scorer_does_not_meet_them() -> None:
-    for wrong in (lambda k: 3, lambda k: 0, lambda k: 3 - k.score, lambda k: min(3, k.score + 1)):
-        assert not is_fit(calibration_measures([(known, wrong(known), "") for known in KNOWN]))
-    assert not is_fit(calibration_measures([(known, None, "") for known in KNOWN]))
+    for wrong in (
+        lambda k: 3,
+        lambda k: 0,
+        lambda k: 3 - k.score,
+        lambda k: min(3, k.score + 1),
+        lambda k: None,
+    ):
+        assert findings(wrong)
+
+
+def test_a_scorer_that_likes_a_style_does_not_meet_them() -> None:
+    assert not findings(lambda k: k.score)
+    for style in STYLES:
+        said = findings(lambda k, style=style: 3 if k.kind == style else k.score)  # type: ignore[misc]
+        assert f"wrong answers passed ({style})" in said
+
+
+def test_a_scorer_that_knows_right_from_wrong_alone_meets_them() -> None:
+    """It gives 3 or 0 and nothing between: that costs exact agreement, but no pass."""
+    assert not findings(lambda k: 3 if k.score >= 2 else 0)
+
+
+def test_a_single_mistake_is_not_fatal() -> None:
+    first = PROBED[0].shown.pair
+    assert not findings(lambda k: 3 if k.shown.pair == first else k.score)
 
 
 def test_a_scorer_that_leaves_most_unscored_does_not_meet_them() -> None:
     """Even where it is right about those that it scores."""
     few = {known.shown.pair for known in KNOWN[::5]}
-    rows = [(known, known.score if known.shown.pair in few else None, "") for known in KNOWN]
-    assert not is_fit(calibration_measures(rows)) and is_fit(
-        calibration_measures([(k, k.score, "") for k in KNOWN])
+    assert "of the answers were scored" in findings(
+        lambda k: k.score if k.shown.pair in few else None
     )
 
 
 def test_the_command_says_whether_a_scorer_is_fit() -> None:
     done = call("scripts.judge", "calibrate", "--verbose")
     assert (
-        done.returncode == 0 and "checks: meets the limits of a judge (60 answers)" in done.stdout
+        done.returncode == 0
+        and f"checks: meets the limits of a judge ({len(KNOWN) + len(PROBED)} answers)"
+        in done.stdout
     ), done.stderr
     assert "calibration_quadratic_kappa" in done.stdout and "t2_q4_weighings" in done.stdout
     no_key = call("scripts.judge", "calibrate", "--scorer", "claude")

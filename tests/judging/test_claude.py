@@ -18,17 +18,27 @@ from typing import Any
 import pytest
 
 from scripts.lib.base.errors import BenchError
-from scripts.lib.judging.batch import BatchFile, Mix
-from scripts.lib.judging.claude import RETRIES, ClaudeJudge, count_tokens, read_message
-from scripts.lib.judging.cost import Budget, at_most_usd
+from scripts.lib.judging.batch import LEAST_RETESTS, BatchFile, Mix
+from scripts.lib.judging.canaries import canary_count
+from scripts.lib.judging.claude import (
+    RETRIES,
+    ClaudeJudge,
+    count_tokens,
+    read_message,
+    request_body,
+)
+from scripts.lib.judging.cost import Budget, at_most_usd, measured, size_of
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.judging.run import RunResult
 from scripts.lib.scoring.judge_prompt import user_prompt
+from scripts.lib.scoring.scorers import scorers_of
 from scripts.lib.scoring.series import Item, Reply
-from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.scoring.verdict_store import MOST_TIMES, VerdictStore
+from scripts.lib.settings.run_config import load_config
 from tests.factories.judge_server import (
     BATCHES,
     CANARY_KEY,
+    CUT,
     MESSAGES,
     MODEL,
     Fault,
@@ -165,8 +175,9 @@ def test_the_deadline_covers_connecting(store: VerdictStore) -> None:
     begin = time.monotonic()
     run(store, items(1), replace(CONFIG, deadline_s=1.0), Mix(1, 0.0, 0.0))
     assert time.monotonic() - begin < 8
-    verdict = store.read(items(1)[0].digest)
-    assert verdict is not None and verdict.scored.unscored.startswith("no answer")
+    # The run stops before the last items, whichever they are.
+    verdicts = [store.read(file.stem) for file in store.folder.glob("[0-9a-f][0-9a-f]/*.json")]
+    assert verdicts and all(v and v.scored.unscored.startswith("no answer") for v in verdicts)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
@@ -240,15 +251,92 @@ def _message(stop_reason: str = "end_turn", text: str = "{}", model: str = MODEL
     ],
     ids=["refusal", "max_tokens", "prose", "no criteria", "out of range", "too large"],
 )
-def test_a_lasting_fault_leaves_one_answer_unscored_for_good(
+def test_a_useless_reply_is_asked_for_again_by_two_more_runs(
     server: JudgeServer, store: VerdictStore, fault: Fault, said: str
 ) -> None:
     target = items(20)[3]
     server.fault = on(target, fault)
+    for time_ in range(1, MOST_TIMES + 1):
+        assert store.usable(target.shown.pair) is None
+        run(store, items(20))
+        verdict = store.read(target.digest)
+        assert verdict is not None and verdict.score is None and said in verdict.scored.unscored
+        assert verdict.times == time_
+        assert time_ == MOST_TIMES or said in store.why_not(target.shown.pair)
+    asked = server.counts[MESSAGES]
+    assert store.usable(target.shown.pair) == verdict
+    run(store, items(20))
+    assert server.counts[MESSAGES] == asked
+
+
+def test_a_useless_reply_that_is_mended_in_a_later_run_counts(
+    server: JudgeServer, store: VerdictStore
+) -> None:
+    target = items(20)[3]
+    server.fault = on(target, (200, {}, _message("refusal")), times=1)
+    run(store, items(20))
     run(store, items(20))
     verdict = store.usable(target.shown.pair)
-    assert verdict is not None and verdict.score is None and said in verdict.scored.unscored
-    assert server.counts[MESSAGES] == sum(server.judged.values()) + 1
+    assert verdict is not None and verdict.score is not None and verdict.times == 2
+
+
+UNKNOWN_EFFORT = {"type": "invalid_request_error", "message": "output_config.effort: not for this"}
+
+
+@pytest.mark.parametrize("api", ["messages", "batches", "results"])
+def test_an_invalid_request_ends_the_run_at_once_with_the_apis_words(
+    server: JudgeServer, store: VerdictStore, api: str
+) -> None:
+    """All requests have the same form, so all others would be refused, too."""
+    refusal = json.dumps({"type": "error", "error": UNKNOWN_EFFORT})
+    if api == "results":
+        errored = {"type": "errored", "error": {"type": "error", "error": UNKNOWN_EFFORT}}
+        server.lines = lambda lines: [
+            json.dumps({"custom_id": json.loads(line)["custom_id"], "result": errored})
+            for line in lines
+        ]
+    else:
+        server.fault = lambda path, n, body: (400, {}, refusal)
+    config = CONFIG if api == "messages" else BATCHED
+    with pytest.raises(BenchError, match=r"output_config\.effort: not for this"):
+        run(store, items(200), config)
+    assert server.counts[MESSAGES] <= ClaudeJudge.batches_at_once * CONFIG.concurrency
+    server.fault, server.lines = (lambda path, n, body: None), (lambda lines: lines)
+    assert not run(store, items(200), config).stopped
+    assert all(store.usable(item.shown.pair) for item in items(200))
+
+
+def test_effort_and_thinking_are_in_the_request_and_name_another_series(
+    server: JudgeServer, store: VerdictStore
+) -> None:
+    bodies: list[dict[str, Any]] = []
+    server.fault = lambda path, n, body: bodies.append(body)  # type: ignore[func-returns-value]
+    run(store, items(1), replace(CONFIG, max_tokens=4096, effort="low", thinking=2048))
+    assert {body["output_config"]["effort"] for body in bodies} == {"low"}
+    assert all(b["thinking"] == {"type": "enabled", "budget_tokens": 2048} for b in bodies)
+    run(store, items(9), replace(CONFIG, thinking="adaptive"))
+    assert bodies[-1]["thinking"] == {"type": "adaptive"}
+    assert "effort" not in bodies[-1]["output_config"]
+    judge = replace(load_config().judge, scorers=("claude",))
+    options = ({}, {"effort": "low"}, {"effort": "high"}, {"thinking": 2048})
+    names = set()
+    for option in options:
+        (scorer,) = scorers_of(replace(judge, claude=replace(judge.claude, **option)), "")
+        assert scorer.series is not None and scorer.pairs is not None
+        names |= {scorer.series.name, scorer.pairs.name}
+    assert len(names) == 2 * len(options)
+
+
+def test_thinking_blocks_are_not_part_of_the_verdict(
+    server: JudgeServer, store: VerdictStore
+) -> None:
+    (item,) = items(1)
+    message = server._message(request_body(item, MODEL, CONFIG))
+    message["content"].insert(0, {"type": "thinking", "thinking": "hm", "signature": "s"})
+    server.fault = on(item, (200, {}, json.dumps(message)))
+    run(store, [item])
+    verdict = store.usable(item.shown.pair)
+    assert verdict is not None and verdict.score is not None
 
 
 def test_an_outage_ends_the_run_and_the_next_one_continues(
@@ -302,21 +390,20 @@ def spent(
     server.fault = lambda path, n, body: faults[min(n, len(faults)) - 1]
     item = items(1)[0]
     settings = replace(CONFIG, deadline_s=deadline_s, concurrency=1)
-    most = at_most_usd(
-        settings.usd_per_million_tokens,
-        user_prompt(item.shown, item.digest),
-        settings.max_tokens,
-        False,
-    )
-    budget = Budget(max_usd * most)
+    most = at_most_usd(size_of(item), settings)
+    budget, told = Budget(max_usd * most), list[float]()
     judge = ClaudeJudge(SERIES, settings, budget)
 
     async def go() -> None:
         async def keep(item: Item, reply: Reply) -> None:
-            assert (reply.content is None) == (reply.usd == 0)
+            told.append(reply.usd)
 
-        await judge.ask([item], BatchFile(Path("unused")), keep)
-        await judge.close()
+        try:
+            await judge.ask([item], BatchFile(Path("unused")), keep)
+        finally:
+            await judge.close()
+            # What is told of a reply includes the ones that were lost before it.
+            assert sum(told) == pytest.approx(budget.spent_usd)
 
     asyncio.run(go())
     return budget.spent_usd / most
@@ -394,7 +481,7 @@ def test_no_credit_stops_the_run(server: JudgeServer, store: VerdictStore) -> No
 
 
 def test_the_money_limit_is_never_exceeded(server: JudgeServer, store: VerdictStore) -> None:
-    limit = 0.12
+    limit = 0.06
     result = run(store, items(40), replace(CONFIG, max_usd=limit))
     assert result.stopped.startswith("max_usd") and 0 < result.usd <= limit
     spent, asked = result.usd, server.counts[MESSAGES]
@@ -512,18 +599,18 @@ def test_equal_batches_whose_ids_were_lost_are_each_found_again(
         server._create(body)
         return 200, {}, None
 
+    # The first batch of a series is larger than the others.
+    run(store, items(15), BATCHED, Mix(15, 0.1, 0.05))
     server.fault = lose
     # All batches are open before the first reply is lost, which ends the run.
     server.latency_s = 0.5
-    assert "no answer" in run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
+    assert "no answer" in run(store, items(60), BATCHED, Mix(15, 0.1, 0.05)).stopped
     server.latency_s = 0.0
-    assert (
-        len(server.batches) == 3
-        and len({len(batch.requests) for batch in server.batches.values()}) == 1
-    )
+    _, *lost = server.batches.values()
+    assert len(lost) == 3 and len({len(batch.requests) for batch in lost}) == 1
     server.fault = lambda path, n, body: None
-    assert not run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
-    assert len(server.batches) == 3 and all(store.usable(item.shown.pair) for item in items(45))
+    assert not run(store, items(60), BATCHED, Mix(15, 0.1, 0.05)).stopped
+    assert len(server.batches) == 4 and all(store.usable(item.shown.pair) for item in items(60))
 
 
 def test_results_of_another_batch_are_not_ours(server: JudgeServer, store: VerdictStore) -> None:
@@ -575,9 +662,74 @@ def test_a_batch_that_cannot_be_read_is_fetched_again_and_paid_once(
     assert len(server.batches) == 1 and all(store.usable(item.shown.pair) for item in items(10))
 
 
+@pytest.mark.parametrize("kind", ["cut off", "half a line", "missing lines"])
+def test_results_that_are_cut_are_fetched_again_and_paid_once(
+    server: JudgeServer, store: VerdictStore, kind: str
+) -> None:
+    cut: Fault = (200, {CUT: "1000"}, '{"custom_id": "x"')
+    if kind == "half a line":
+        server.lines = lambda lines: [*lines[:-1], lines[-1][:50]]
+    elif kind == "missing lines":
+        server.lines = lambda lines: lines[: len(lines) // 2]
+    else:
+        server.fault = lambda path, n, body: cut if path == FETCHED else None
+    stopped = run(store, items(10), BATCHED).stopped
+    assert "the next run fetches them again" in stopped and len(list(store.open_batches())) == 1
+    server.fault, server.lines = (lambda path, n, body: None), (lambda lines: lines)
+    assert not run(store, items(10), BATCHED).stopped
+    assert len(server.batches) == 1 and all(store.usable(item.shown.pair) for item in items(10))
+
+
+def test_results_that_stay_incomplete_are_used_after_three_runs(
+    server: JudgeServer, store: VerdictStore
+) -> None:
+    server.lines = lambda lines: lines[1:]
+    for _ in range(2):
+        assert "results could be read" in run(store, items(10), BATCHED).stopped
+    assert not run(store, items(10), BATCHED).stopped
+    assert len(server.batches) == 1
+    (record,) = store.batches.values()
+    assert sum("no result" in item.unscored for item in record.items) == 1
+
+
+def requests(answers: int, first: bool = True) -> int:
+    """The requests of a batch with this number of answers."""
+    own = answers + min(answers, LEAST_RETESTS)
+    return own + canary_count(first, own, 0.1)
+
+
+def test_batches_run_side_by_side_as_far_as_the_money_goes(
+    server: JudgeServer, store: VerdictStore
+) -> None:
+    """As soon as replies show how long the instructions are, batches reserve less."""
+    batched = replace(BATCHED, poll_s=0.3)
+    run(store, items(30), batched, Mix(30, 0.1, 0.05))
+    known = measured(store)
+    assert known is not None
+    size = size_of(items(1)[0])
+    assert at_most_usd(size, batched, known.least_input_tokens) < 0.7 * at_most_usd(size, batched)
+    rest = items(90)[30:]
+    most = requests(15, first=False) * at_most_usd(size, batched, known.least_input_tokens)
+    server.polls_until_ended = 3
+    seen: list[int] = []
+    server.fault = lambda path, n, body: seen.append(  # type: ignore[func-returns-value]
+        sum(batch.polls < 3 for batch in server.batches.values())
+    )
+    result = run(store, rest, replace(batched, max_usd=2.5 * most), Mix(15, 0.1, 0.05))
+    assert not result.stopped and max(seen) >= 2
+
+
+def test_a_batch_that_stays_open_binds_its_price(server: JudgeServer, store: VerdictStore) -> None:
+    """It will be paid for, so no further batch may be created for the same money."""
+    limit = 1.2 * requests(15) * at_most_usd(size_of(items(1)[0]), BATCHED)
+    server.fault = lambda path, n, body: (404, {}, GONE) if path == FETCHED else None
+    result = run(store, items(45), replace(BATCHED, max_usd=limit), Mix(15, 0.1, 0.05))
+    assert result.stopped and len(server.batches) == 1
+
+
 def test_batches_wait_for_each_others_money(server: JudgeServer, store: VerdictStore) -> None:
     """Each reserves most of the limit but costs little, so they are judged one after the other."""
-    limit = 1.2 * sum(0.5 * (1024 * 10 + 9000 * 2.5) / 1e6 for _ in range(28))
+    limit = 1.2 * requests(15) * at_most_usd(size_of(items(1)[0]), BATCHED)
     result = run(store, items(45), replace(BATCHED, max_usd=limit), Mix(15, 0.1, 0.05))
     assert not result.stopped and len(server.batches) == 3 and result.usd <= limit
 

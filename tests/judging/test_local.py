@@ -14,19 +14,19 @@ from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_process import ServerProcess
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.judging.batch import Mix
+from scripts.lib.judging.batch import Known, Mix
 from scripts.lib.judging.claude import ClaudeJudge
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.local import LocalJudge, bounded_schema, read_completion, request_body
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.planning.modes import Mode
-from scripts.lib.scoring.judge_prompt import Malformed, score_reply
+from scripts.lib.scoring.judge_prompt import SCHEMA, Malformed, score_reply
 from scripts.lib.scoring.series import make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.run_config import load_config
 from tests.factories.engines import HARDWARE
-from tests.factories.judging import ASKED, CONFIG, pairs
+from tests.factories.judging import CONFIG, QUESTIONS, pairs
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,9 @@ def url(server: ServerProcess) -> str:
 
 
 def run(judge: LocalJudge | ClaudeJudge, store: VerdictStore, count: int) -> RunResult:
-    return asyncio.run(JudgeRun(judge, store).pairs(pairs(count, judge.series), (), ASKED, SMALL))
+    return asyncio.run(
+        JudgeRun(judge, store).pairs(pairs(count, judge.series), Known(QUESTIONS), SMALL)
+    )
 
 
 def test_a_poor_judges_batch_is_quarantined(server: ServerProcess, tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_the_schema_is_enforced_for_the_number_of_criteria(server: ServerProcess
         "attempt",
         "summary",
     }
-    assert bounded_schema(3)["properties"]["criteria"]["maxItems"] == 3
+    assert bounded_schema(SCHEMA, 3)["properties"]["criteria"]["maxItems"] == 3
 
 
 def test_llama_servers_messages_through_the_anthropic_sdk(

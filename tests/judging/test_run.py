@@ -15,22 +15,44 @@ import pytest
 from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.base.errors import BenchError
 from scripts.lib.judging.answers import pair_item
-from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
+from scripts.lib.judging.batch import (
+    LEAST_RETESTS,
+    Batch,
+    BatchFile,
+    Known,
+    Mix,
+    make_batch,
+    retest_count,
+)
 from scripts.lib.judging.canaries import (
+    CHECKED,
     INJECTIONS,
     KINDS,
-    LEAST_CANARIES,
+    LEAST_CHECKED,
+    PLAIN,
+    STYLES,
+    Group,
     canary_count,
-    cut_in_half,
+    is_provable,
     make_canaries,
+    score_by_checks,
 )
-from scripts.lib.judging.instrument import findings, instrument_csv, measures, series_reports
+from scripts.lib.judging.instrument import (
+    CHART_LIMIT,
+    chart,
+    findings,
+    instrument_csv,
+    measures,
+    series_findings,
+)
+from scripts.lib.judging.pair_checks import all_reports
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
+from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.judge_prompt import material, user_prompt
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.series import Item, Reply, Role, Series, make_series
-from scripts.lib.scoring.verdict_store import BatchRecord, ItemOutcome, VerdictStore
+from scripts.lib.scoring.verdict_store import MOST_TIMES, BatchRecord, ItemOutcome, VerdictStore
 from tests.factories.judge_server import (
     Grader,
     always_3,
@@ -44,7 +66,6 @@ from tests.factories.judging import ASKED, QUESTIONS, SERIES, pairs
 from tests.factories.judging import store as store
 
 MIX = Mix(40, 0.1, 0.05)
-CUTTABLE = {f"{q.suite}/{q.id}" for q in QUESTIONS if cut_in_half(q) is not None}
 
 
 class FakeJudge:
@@ -65,16 +86,22 @@ class FakeJudge:
         for item in items:
             self.asked.append(item.digest)
             spoilt = self._spoil(len(self.asked), item) if self._spoil else None
-            content = self._grader(take_apart(user_prompt(item.shown, item.digest)))
+            content = self._grader(take_apart(item.shown.user_prompt(item.digest)))
             await keep(item, spoilt or Reply(content, raw=content, usd=0.001))
 
     async def close(self) -> None: ...
 
 
 def judge(
-    store: VerdictStore, fake: FakeJudge, items: Sequence[Item], mix: Mix = MIX, **more: Any
+    store: VerdictStore,
+    fake: FakeJudge,
+    items: Sequence[Item],
+    mix: Mix = MIX,
+    checked: Sequence[Item] = (),
+    **more: Any,
 ) -> RunResult:
-    return asyncio.run(JudgeRun(fake, store, **more).pairs(items, (), ASKED, mix))
+    known = Known(QUESTIONS, (), checked)
+    return asyncio.run(JudgeRun(fake, store, **more).pairs(items, known, mix))
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +138,7 @@ def test_judged_answers_are_not_asked_for_again(store: VerdictStore) -> None:
     own = [
         item for record in again.batches.values() for item in record.items if item.role is Role.PAIR
     ]
-    assert len(own) == 21 and len(fake.asked) == 1 + 1 + LEAST_CANARIES
+    assert len(own) == 21 and len(fake.asked) == 1 + 1 + canary_count(False, 2, 0.1)
 
 
 def test_another_series_shares_nothing(store: VerdictStore, tmp_path: Path) -> None:
@@ -150,11 +177,11 @@ def invents_evidence(prompt: Any) -> str:
 @pytest.mark.parametrize(
     ("grader", "said"),
     [
-        (always_3, "answers that deserve 0 got 2 or more"),
-        (at_random(1), "answers that deserve 0"),
-        (copies_the_claim, "claim"),
-        (lazy, "got|reason"),
-        (always_0, "references got less than 3"),
+        (always_3, "near misses passed"),
+        (at_random(1), "passed"),
+        (copies_the_claim, "with a plea|, plea"),
+        (lazy, "passed|failed|reason"),
+        (always_0, "right answers failed"),
         (invents_evidence, "could not be scored"),
         (lambda prompt: "I'd give it a 3.", "could not be scored .*malformed reply: not JSON"),
     ],
@@ -177,9 +204,9 @@ def test_a_bad_judge_is_quarantined_and_its_verdicts_are_not_used(
 
 
 def test_random_judges_are_caught_whatever_their_luck(tmp_path: Path) -> None:
-    """Sixty random judges with the smallest batch there is. An honest one passes every time."""
+    """Six random judges with the smallest batch there is. An honest one passes every time."""
     caught = passed = 0
-    for seed in range(60):
+    for seed in range(6):
         fresh = VerdictStore(SERIES, tmp_path / f"random{seed}")
         caught += (
             judge(fresh, FakeJudge(at_random(seed)), pairs(3)).closed[0].status == "quarantined"
@@ -188,7 +215,7 @@ def test_random_judges_are_caught_whatever_their_luck(tmp_path: Path) -> None:
         passed += (
             judge(fresh, FakeJudge(honest(QUESTIONS)), pairs(3)).closed[0].status == "accepted"
         )
-    assert passed == 60 and caught >= 57, (passed, caught)
+    assert (passed, caught) == (6, 6)
 
 
 def test_an_unsteady_judge_fails_by_its_retests(store: VerdictStore) -> None:
@@ -203,7 +230,7 @@ def test_an_unsteady_judge_fails_by_its_retests(store: VerdictStore) -> None:
         return verdicts(prompt, "unmet" if times == 1 else "met", f"{times} {prompt.answer[:30]}")
 
     (record,) = judge(store, FakeJudge(grade), pairs(40), Mix(40, 0.1, 0.5)).closed
-    assert record.status == "quarantined" and "asked twice got the same score" in record.findings[0]
+    assert record.status == "quarantined" and "asked twice" in record.findings[0]
 
 
 def test_failed_batches_are_used_only_when_that_is_asked_for(store: VerdictStore) -> None:
@@ -213,20 +240,72 @@ def test_failed_batches_are_used_only_when_that_is_asked_for(store: VerdictStore
     assert all(store.usable(item.shown.pair) for item in items)
 
 
-def believes_halves(prompt: Any) -> str:
-    """An answer that begins well is well: a half reference gets a 3."""
-    answer, reference = (" ".join(text.split()) for text in (prompt.answer, prompt.reference))
-    if len(answer) >= 60 and answer in reference:
-        return verdicts(prompt, "met", f"begins well {answer[:30]}")
-    return honest(QUESTIONS)(prompt)
+def test_a_judge_that_rewards_length_is_caught(store: VerdictStore) -> None:
+    """Right on everything short; more than 250 characters on the topic are right, too."""
+    known = honest(QUESTIONS)
+
+    def grade(prompt: Any) -> str:
+        if len(prompt.answer) > 250:
+            return verdicts(prompt, "met", f"thorough {prompt.answer[:40]}")
+        return known(prompt)
+
+    (record,) = judge(store, FakeJudge(grade), pairs(40)).closed
+    assert record.status == "quarantined"
+    assert any("near miss, long" in finding for finding in record.findings), record.findings
 
 
-def test_a_judge_that_reads_the_beginning_alone_is_caught(store: VerdictStore) -> None:
-    with_cuts = [item for item in pairs(len(QUESTIONS)) if item.label in CUTTABLE]
-    (record,) = judge(store, FakeJudge(believes_halves), with_cuts).closed
-    assert record.status == "quarantined" and "references cut in half" in record.findings[0], (
-        record.findings
+def right_on_canaries(questions: Sequence[Question]) -> Grader:
+    """Passes every answer that it does not know: right on canaries, wrong on what models say."""
+    known = honest(questions)
+
+    def grade(prompt: Any) -> str:
+        if "more or less" in prompt.answer:
+            return verdicts(prompt, "met", f"fine {prompt.answer[:40]}")
+        return known(prompt)
+
+    return grade
+
+
+def checked_pairs(count: int) -> list[Item]:
+    """Answers with the score that the checks give them, as of two models."""
+    made = []
+    for n, item in enumerate(pairs(count)):
+        question = ASKED[item.label]
+        score = score_by_checks(question, item.shown.answer)
+        made.append(dataclasses.replace(item, expected=score, source=f"model {n % 2}"))
+    return [item for item in made if item.expected is not None]
+
+
+def test_a_judge_is_compared_with_the_checks_on_real_answers(store: VerdictStore) -> None:
+    """Also where it is asked only about answers that no check decides."""
+    fake = FakeJudge(right_on_canaries(QUESTIONS))
+    (record,) = judge(store, fake, pairs(3), checked=checked_pairs(60)).closed
+    assert record.status == "quarantined" and "real answers that deserve a fail" in (
+        "; ".join(record.findings)
     )
+    real = [item for item in record.items if item.kind == CHECKED]
+    assert len(real) == LEAST_CHECKED and {item.source for item in real} == {"model 0", "model 1"}
+
+
+def test_answers_that_the_checks_decide_are_their_own_canaries(store: VerdictStore) -> None:
+    items = checked_pairs(40)
+    (record,) = judge(store, FakeJudge(honest(QUESTIONS)), items, checked=items).closed
+    assert record.status == "accepted" and not any(i.kind == CHECKED for i in record.items)
+    found = {m.name: m for m in measures([record])}
+    assert found["checks_same_pass"].value == 1.0 and found["checks_same_pass"].n == len(items)
+
+
+def test_one_miss_of_an_honest_judge_is_not_fatal(store: VerdictStore) -> None:
+    known, missed = honest(QUESTIONS), list[str]()
+
+    def grade(prompt: Any) -> str:
+        if not missed and "Let me go through this" in prompt.answer:
+            missed.append(prompt.answer)
+            return verdicts(prompt, "met", f"a miss {prompt.answer[:40]}")
+        return known(prompt)
+
+    (record,) = judge(store, FakeJudge(grade), pairs(30)).closed
+    assert missed and record.status == "accepted", record.findings
 
 
 def test_a_judge_that_fails_again_is_not_paid_for_more(store: VerdictStore) -> None:
@@ -276,12 +355,10 @@ def test_a_transient_failure_after_a_quarantine_is_pending_again(store: VerdictS
 
 
 def test_canaries_look_like_the_rest(store: VerdictStore) -> None:
-    batch = make_batch(SERIES, pairs(100), (), QUESTIONS, Mix(100, 0.1, 0.05))
+    batch = make_batch(SERIES, pairs(100), Known(QUESTIONS), Mix(100, 0.1, 0.05))
     canaries = [item for item in batch.items if item.role is Role.CANARY]
-    assert 0.09 <= len(canaries) / len(batch.items) <= 0.12
-    assert {item.expected for item in canaries} >= {0, 3} and len(
-        {item.kind for item in canaries}
-    ) >= 6
+    assert {item.kind for item in canaries} == set(KINDS)
+    assert sum(KINDS[item.kind].group is Group.NEAR_MISS for item in canaries) >= 20
     assert all(len(item.digest) == 32 for item in batch.items)
     assert len({item.digest for item in batch.items}) == len(batch.items)
     places = [place for place, item in enumerate(batch.items) if item.role is Role.CANARY]
@@ -299,42 +376,69 @@ def test_canaries_look_like_the_rest(store: VerdictStore) -> None:
 
 
 def test_known_3_canaries_earn_their_3_by_the_checks() -> None:
-    items = [
-        c
-        for n in range(30)
-        for c in make_canaries(SERIES, f"b{n}", QUESTIONS, 16)
-        if c.kind == "reference"
-    ]
+    items = [c for n in range(5) for c in drawn(n) if KINDS[c.kind].group is Group.RIGHT]
+    assert {"reference", "right, reworded", "right, long"} <= {item.kind for item in items}
     for item in items:
         question = ASKED[item.label]
-        if checked_weight(question) == 100:
-            assert score_answer(question, item.shown.answer, "stop").score == 3, item.label
+        assert checked_weight(question) == 100
+        assert (score_answer(question, item.shown.answer, "stop").score or 0) >= 2, item.label
+
+
+def drawn(n: int, count: int = 60) -> list[Item]:
+    return list(make_canaries(SERIES, f"b{n}", QUESTIONS, count))
+
+
+def test_near_misses_are_proved_wrong_and_look_like_answers() -> None:
+    items = [c for n in range(5) for c in drawn(n) if KINDS[c.kind].group is Group.NEAR_MISS]
+    for item in items:
+        question = ASKED[item.label]
+        score = score_answer(question, item.shown.answer, "stop").score
+        if is_provable(question):
+            assert score is not None and score < 2, (item.kind, item.label)
+        else:
+            assert item.kind == "cut reference" and (score or 0) < 2
+        assert len(item.shown.answer) > 1
+
+
+def test_the_same_wrong_answer_is_asked_in_every_style() -> None:
+    items = drawn(0)
+    plain = {(item.label, item.shown.answer) for item in items if item.kind == PLAIN}
+    for style in STYLES:
+        own = [(item.label, item.shown.answer) for item in items if item.kind == style]
+        assert any(
+            label == other and all(line.strip() in styled for line in text.splitlines())
+            for label, styled in own
+            for other, text in plain
+        ), style
+
+
+def test_anchors_are_the_same_in_every_batch_of_a_series() -> None:
+    anchors = canary_count(False, 0, 0.0)
+    one, two = (
+        {i.shown.pair for i in make_canaries(SERIES, name, QUESTIONS, anchors)} for name in "ab"
+    )
+    assert one == two and len(one) >= 20
+    fresh = {item.shown.pair for item in drawn(1)} & {item.shown.pair for item in drawn(2)}
+    assert len(fresh - one) < len(one) / 2
 
 
 def test_known_0_canaries_earn_nothing_by_the_checks() -> None:
-    items = [
-        c
-        for n in range(30)
-        for c in make_canaries(SERIES, f"b{n}", QUESTIONS, 16)
-        if c.expected == 0
-    ]
-    assert {item.kind for item in items} == {
-        kind for kind, (score, _) in KINDS.items() if score == 0
-    }
+    items = [c for n in range(5) for c in drawn(n) if c.expected == 0]
+    assert {i.kind for i in items} == {name for name, k in KINDS.items() if k.expected == 0}
     for item in items:
         score = score_answer(ASKED[item.label], item.shown.answer, "stop").score
         assert score is None or score < 2, (item.kind, item.label)
 
 
 def test_every_batch_has_enough_canaries() -> None:
-    assert (
-        canary_count(1, 0.1) == LEAST_CANARIES
-        and canary_count(180, 0.1) == 20
-        and canary_count(900, 0.1) == 100
-    )
+    assert canary_count(True, 1, 0.1) > canary_count(False, 1, 0.1) >= 20
+    assert canary_count(False, 900, 0.1) == 100
+    assert retest_count(3, 0.05) == LEAST_RETESTS and retest_count(1000, 0.05) == 50
     for size in (1, 2, 5, 40):
-        batch = make_batch(SERIES, pairs(size), (), [QUESTIONS[0]], MIX)
-        assert sum(i.role is Role.CANARY for i in batch.items) >= 4
+        for first in (True, False):
+            batch = make_batch(SERIES, pairs(size), Known(QUESTIONS), MIX, first)
+            kinds = [KINDS[i.kind].group for i in batch.items if i.role is Role.CANARY]
+            assert kinds.count(Group.NEAR_MISS) >= 12 and len(kinds) >= (50 if first else 24)
 
 
 def test_no_injection_moves_an_honest_judge(store: VerdictStore) -> None:
@@ -392,10 +496,16 @@ def test_transient_failures_stay_unscored_and_are_asked_for_again(store: Verdict
     assert failing <= set(fake.asked) and all(store.usable(item.shown.pair) for item in items)
 
 
-def test_refusals_and_malformed_replies_are_unscored_for_good(store: VerdictStore) -> None:
+def test_refusals_and_malformed_replies_are_asked_again_and_then_unscored_for_good(
+    store: VerdictStore,
+) -> None:
     items = pairs(40)
     bad = {items[0].digest: Reply(None, "the judge refused"), items[1].digest: Reply("{", raw="{")}
-    judge(store, FakeJudge(honest(QUESTIONS), spoil=lambda n, item: bad.get(item.digest)), items)
+    for time_ in range(MOST_TIMES):
+        todo = [item for item in items if store.usable(item.shown.pair) is None]
+        assert len(todo) == (2 if time_ else 40)
+        fake = FakeJudge(honest(QUESTIONS), spoil=lambda n, item: bad.get(item.digest))
+        judge(store, fake, todo)
     refused, malformed = (store.usable(item.shown.pair) for item in items[:2])
     assert (
         refused is not None
@@ -452,7 +562,7 @@ def test_a_damaged_verdict_is_named_and_counts_as_missing(store: VerdictStore, d
 
 
 def test_a_batch_file_comes_back_as_it_was(tmp_path: Path) -> None:
-    batch = make_batch(SERIES, pairs(12), (), QUESTIONS, MIX)
+    batch = make_batch(SERIES, checked_pairs(12), Known(QUESTIONS), MIX)
     file = BatchFile(tmp_path / "open.json")
     file.create(batch)
     assert file.load() == batch and file.read() == {}
@@ -497,7 +607,10 @@ def _kappa(pairs: list[tuple[int, int]]) -> float:
 def test_figures_of_a_judge_against_known_values() -> None:
     first, again = [0, 0, 1, 1, 2, 2, 3, 3, 3, 0], [0, 1, 1, 1, 2, 3, 3, 3, 2, 0]
     twice = [_outcome(Role.RETEST, b, first=a) for a, b in zip(first, again, strict=True)]
-    known = [_outcome(Role.CANARY, score, expected=0) for score in (0, 0, 1, 3)]
+    known = [
+        _outcome(Role.CANARY, score, expected=0, kind="empty", pair=f"c{n}")
+        for n, score in enumerate((0, 0, 1, 3))
+    ]
     unscored = [_outcome(Role.PAIR, None), _outcome(Role.PAIR, 2)]
     record = BatchRecord("b", "s", "accepted", (), (*twice, *known, *unscored), 0.5, "", "")
     found = {m.name: m for m in measures([record])}
@@ -510,23 +623,90 @@ def test_figures_of_a_judge_against_known_values() -> None:
     assert found["retest_mean_shift"].value == pytest.approx(
         100 * sum(b - a for a, b in pairs) / 3 / 10
     )
-    assert found["known_0_below_pass"].value == 0.75
+    assert found["worthless_failed"].value == 0.75 and found["worthless_failed"].low is None
     assert found["unscored"].value == pytest.approx(1 / 12) and found["unscored"].n == 12
-    assert "known_3_right" not in found
+    assert "sensitivity" not in found
 
 
 def test_instrument_csv_has_every_judge(store: VerdictStore) -> None:
     judge(store, FakeJudge(honest(QUESTIONS)), pairs(60))
-    (report,) = series_reports(store.folder.parent)
+    (report,) = all_reports(store.folder.parent)
     rows = [line.split(",") for line in instrument_csv([report]).splitlines()]
     names = {row[3]: row for row in rows[1:]}
-    assert names["batches_accepted"][4] == "2" and names["known_0_below_pass"][4] == "1.0000"
-    assert float(names["known_3_right"][5]) < 1.0 and names["unscored"][4] == "0.0000"
+    assert names["batches_accepted"][4] == "2" and names["near_miss_failed"][4] == "1.0000"
+    assert float(names["right_passed"][5]) < 1.0 and names["unscored"][4] == "0.0000"
+    assert names["not_ranked_because"][4] == "the judge is not calibrated"
     assert names["retest_exact"][4] == "1.0000"
 
 
 def test_findings_of_nothing_are_nothing() -> None:
     assert findings((), {}) == () and measures(()) == ()
+
+
+# --- the series: drift, and its end ---------------------------------------------------------------
+
+
+def known_answers(wrong: Sequence[bool], anchored: bool = False) -> list[ItemOutcome]:
+    """Near misses; a judge that is wrong passes them. `anchored`: it is always the same one."""
+    return [
+        _outcome(
+            Role.CANARY,
+            3 if is_wrong else 0,
+            expected=0,
+            kind=PLAIN,
+            pair="p" if anchored else f"p{n}",
+        )
+        for n, is_wrong in enumerate(wrong)
+    ]
+
+
+def test_the_chart_stays_low_for_rare_errors_and_rises_for_frequent_ones() -> None:
+    rare = known_answers([n % 20 == 7 for n in range(400)])
+    assert max(chart(rare)) < CHART_LIMIT
+    half = known_answers([n >= 100 and n % 2 == 0 for n in range(130)])
+    levels = chart(half)
+    assert max(levels[:100]) == 0 and levels[-1] >= CHART_LIMIT
+    assert "drifts" in "; ".join(series_findings(half[:100], half[100:]))
+
+
+def test_an_anchor_that_was_always_misjudged_is_no_drift() -> None:
+    constant = known_answers([True] * 50, anchored=True)
+    assert max(chart(constant)) < CHART_LIMIT
+    changed = known_answers([False] * 10 + [True] * 10, anchored=True)
+    assert max(chart(changed)) >= CHART_LIMIT
+
+
+def test_a_judge_that_drifts_between_batches_ends_its_series(store: VerdictStore) -> None:
+    known, batches = honest(QUESTIONS), len(list(store.batches))
+
+    def grade(prompt: Any) -> str:
+        lenient = len(store.batches) - batches >= 2
+        # Every second of the answers that are not right.
+        if lenient and len(prompt.answer) % 2:
+            return verdicts(prompt, "met", f"fine {prompt.answer[:40]} {prompt.question[-20:]}")
+        return known(prompt)
+
+    result = judge(store, FakeJudge(grade), pairs(100), Mix(20, 0.1, 0.05))
+    assert [record.status for record in result.closed] == [*["accepted"] * 2, "quarantined"]
+    assert "the series was stopped" in result.stopped and store.standing
+    fresh, fake = VerdictStore(SERIES, store.folder.parent), FakeJudge(known)
+    with pytest.raises(Stopped, match="starts a new one"):
+        judge(fresh, fake, pairs(100))
+    assert not fake.asked
+
+
+def test_errors_below_the_limit_of_each_batch_add_up(store: VerdictStore) -> None:
+    """Four batches, each with too few errors to be refused by itself."""
+    four = [
+        known_answers([n < 3 for n in range(14)]),
+        *(
+            [dataclasses.replace(item, pair=f"{batch}{item.pair}") for item in items]
+            for batch, items in enumerate([known_answers([n < 3 for n in range(14)])] * 3)
+        ),
+    ]
+    assert all(findings(items, {}) == () for items in four)
+    earlier = [item for items in four[:3] for item in items]
+    assert "over all batches" in series_findings(earlier, four[3])[0]
 
 
 # --- damaged records ------------------------------------------------------------------------------
@@ -574,4 +754,4 @@ def test_a_series_in_another_series_folder_is_left_out(store: VerdictStore, tmp_
     other = store.folder.with_name("another")
     other.mkdir()
     (other / "series.json").write_text((store.folder / "series.json").read_text())
-    assert [report.series for report in series_reports(store.folder.parent)] == [SERIES.name]
+    assert [report.series for report in all_reports(store.folder.parent)] == [SERIES.name]

@@ -15,10 +15,12 @@ from scripts.lib.scoring.judge_prompt import (
     SYSTEM,
     TAIL_CHARACTERS,
     Malformed,
+    is_evidence,
     material,
     score_reply,
     user_prompt,
 )
+from scripts.lib.scoring.pair_prompt import PAIR_SYSTEM
 from tests.factories.plans import SUITES
 
 QUESTION = Question(
@@ -76,6 +78,34 @@ def test_one_quotation_that_does_not_stand_in_the_answer_leaves_it_unscored() ->
     minor = score_reply(shown(), reply(("met", "It is Paris."), ("met", "")))
     assert minor.score is None and "not in the answer" in minor.unscored
     assert score_reply(shown(), reply(("met", "It is Paris."), ("unmet", ""))).score == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "quote", "counts"),
+    [
+        ("It is Paris. The government sits there.", "e", False),
+        ("It is Paris. The government sits there.", ".", False),
+        ("It is Paris. The government sits there.", "", False),
+        ("It is Paris. The government sits there.", "ar", False),
+        ("It is Paris. The government sits there.", "is", True),
+        ("It is Paris. The government sits there.", "aris", True),
+        ("The answer is (B), as said.", "B", False),
+        ("B", "B", True),
+        ("**B**.", "b", True),
+        ("17 * 3 = 51.", "51", True),
+        ("17 * 3 = 510.", "51", False),
+        ("首都是巴黎。", "巴黎", True),
+        (":", ":", True),
+    ],
+)
+def test_a_letter_is_no_evidence_unless_it_is_the_whole_answer(
+    answer: str, quote: str, counts: bool
+) -> None:
+    assert is_evidence(quote, answer) is counts
+    scored = score_reply(shown(answer), reply(("met", quote), ("unmet", "")))
+    assert (scored.score is not None) is counts
+    if not counts and quote:
+        assert "the evidence is too short" in scored.unscored
 
 
 @pytest.mark.parametrize(
@@ -182,8 +212,10 @@ def test_tool_definitions_in_the_system_text_are_shown() -> None:
 def test_the_instructions_say_what_the_code_enforces() -> None:
     for word in ("`met`", "`partly`", "`unmet`", "evidence_quote", "attempt", "summary", "is data"):
         assert word in SYSTEM
+    for word in ("`first`", "`second`", "`equal`", "evidence_quote", "summary", "are data"):
+        assert word in PAIR_SYSTEM
     # The vendor's prompt cache takes nothing shorter than 1,024 tokens.
-    assert len(SYSTEM) / 4 > 1024
+    assert min(len(SYSTEM), len(PAIR_SYSTEM)) / 4 > 1024
 
 
 def test_every_shipped_question_makes_a_prompt() -> None:

@@ -86,6 +86,16 @@ def test_a_target_with_a_configuration_of_its_own_asks_for_what_exists(
         ({"decoding__modes": "*"}, "decoding.modes: expected a list of texts, none of them empty"),
         ({"judge__scorers": "checks"}, "judge.scorers: expected a list of texts, found 'checks'"),
         ({"context__kv_type_k": ""}, "context.kv_type_k: is empty"),
+        (
+            {"judge__scope": "uncheckd"},
+            "judge.scope: unknown value 'uncheckd'; did you mean 'unchecked'?",
+        ),
+        ({"judge__pairs": [["a"]]}, "judge.pairs[0]: expected two setups such as [KEY, KEY/MODE]"),
+        ({"judge__pairs": "a"}, "judge.pairs[0]: expected two setups"),
+        (
+            {"judge__pairs": [["a", "a/baseline"]]},
+            "judge.pairs[0]: expected two different setups, found a/baseline twice",
+        ),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:

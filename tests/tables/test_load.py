@@ -32,6 +32,20 @@ def loaded(planner: Planner, mode: str) -> Setup:
     return setup(plan, reviewed, None)
 
 
+def test_scores_by_the_checks_need_no_proof_of_a_judge(tmp_path: Path) -> None:
+    plan = make_plan(tiny_planner(tmp_path))
+    for scorer, score, why in (
+        ("checks", 3, ""),
+        ("claude", None, ""),
+        ("claude", 3, "not calibrated"),
+    ):
+        row = replace(ROW, scorer=scorer, score=score)
+        reviewed = Reviewed(
+            find_shard(plan, "plain", "baseline"), "", CheckedReview((row,), None, ())
+        )
+        assert setup(plan, reviewed, None, "not calibrated").unproved == why
+
+
 def opened(planner: Planner) -> Planner:
     """The same registry, in which every entry may speculate."""
     models = {

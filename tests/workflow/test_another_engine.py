@@ -52,7 +52,7 @@ def test_what_was_measured_stays_and_is_not_taken_for_the_other_engines(finished
 
 def test_a_local_judge_of_ours_is_not_started_with_another_engine(finished: Project) -> None:
     local = "{model: tiny_a, context_tokens: 1024, max_tokens: 256, deadline_s: 20}"
-    judge = f"judge={{scorers: [local], local: {local}}}"
+    judge = f"judge={{scorers: [local], scope: all, local: {local}}}"
     done = with_another_lock(finished).snakemake("judge", "--config", judge)
     assert REFUSED in done.stdout + done.stderr
     assert not (finished.folder / "benchmarks/results/logs/judge/server.log").exists()

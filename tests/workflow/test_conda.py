@@ -221,7 +221,7 @@ def test_reproduce_runs_where_the_engine_is(finished: Project, shared_conda: Con
 
 
 LOCAL = (
-    "judge={scorers: [local], local: "
+    "judge={scorers: [local], scope: all, local: "
     "{model: tiny_a, context_tokens: 1024, max_tokens: 256, deadline_s: 20, url: %s}}"
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,11 +24,12 @@ from tests.factories.judge_server import (
     MESSAGES,
     JudgeServer,
     always_3,
+    by_checks,
     honest,
 )
 from tests.factories.tiny_project import CELLS, NO_TABLES, Project
 
-CLAUDE = ("--config", "judge={scorers: [claude, checks]}")
+CLAUDE = ("--config", "judge={scorers: [claude, checks], scope: all}")
 
 
 @pytest.fixture
@@ -52,6 +54,16 @@ def rows(project: Project, model: str = "*") -> list[dict[str, str]]:
     for file in sorted(reviews, key=lambda file: file.stat().st_mtime):
         found[f"{file.parent}/{file.name.split('.')[0]}"] = file
     return [row for file in found.values() for row in csv.DictReader(file.open())]
+
+
+def batches(project: Project) -> dict[str, frozenset[str]]:
+    """Closed batch -> the questions of its answers, canaries and retests left out."""
+    files = (project.folder / "benchmarks/results/reviews/verdicts").glob("*/batches/*.json")
+    found = {}
+    for record in (json.loads(file.read_text()) for file in files):
+        asked = (item["label"] for item in record["items"] if item["role"] == "pair")
+        found[record["batch"]] = frozenset(asked)
+    return found
 
 
 def answers(project: Project) -> int:
@@ -84,7 +96,7 @@ def test_answers_are_judged_once_and_scores_stand_side_by_side(
     again = judged(finished, server, "results")
     assert "Nothing to be done" in again.stdout + again.stderr and server.counts[MESSAGES] == asked
     instrument = (finished.folder / "benchmarks/results/reviews/instrument.csv").read_text()
-    assert "batches_accepted,1" in instrument and "known_0_below_pass,1.0000" in instrument
+    assert "batches_accepted,1" in instrument and "worthless_failed,1.0000" in instrument
     # Speculative answers equal their base's: each question and answer is judged once.
     verdicts = list((finished.folder / "benchmarks/results/reviews/verdicts").glob("*/??/*.json"))
     pairs = [file for file in verdicts if '"role": "pair"' in file.read_text()]
@@ -95,16 +107,15 @@ def test_one_edited_criterion_is_one_questions_pairs(
     finished: Project, server: JudgeServer
 ) -> None:
     judged(finished, server, "judge")
-    before = set(server.judged)
+    before = batches(finished)
     finished.edit(
         "benchmarks/prompts/v1/two.yaml", "criterion: says yes", "criterion: agrees with it"
     )
     judged(finished, server, "judge")
-    new = [user for user in server.judged if user not in before]
-    other = [user for user in new if "agrees with it" not in user]
+    ((_, new),) = batches(finished).items() - before.items()
     # Canaries and retests of a new batch are asked anew; of the answers only those of the edited
     # question.
-    assert new and len(other) <= 2
+    assert len(new) == 1
     finished.edit(
         "benchmarks/prompts/v1/two.yaml", "criterion: agrees with it", "criterion: says yes"
     )
@@ -133,7 +144,7 @@ def test_without_a_key_everything_else_works_and_a_key_is_taken_up(
 
 def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: JudgeServer) -> None:
     finished.snakemake("results_tiny_a", *CLAUDE)
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     done = finished.call("scripts.judge", "--configfile", "judge.yaml", "run", **server.environment)
     assert done.returncode == 0 and " reviews are out of date" in done.stdout, (
         done.stdout + done.stderr
@@ -149,7 +160,7 @@ def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: J
 def test_a_second_process_does_not_pay_for_the_same_batches(
     finished: Project, server: JudgeServer
 ) -> None:
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     argv = [sys.executable, "-m", "scripts.judge", "--configfile", "judge.yaml", "run"]
     # Long enough for the second process to start.
     server.latency_s = 1.5
@@ -183,7 +194,8 @@ def test_a_calibration_that_was_killed_goes_on(finished: Project, server: JudgeS
     server.wait_until_idle()
     done = finished.call(*argv, "--verbose", **server.environment)
     assert "calibration_exact" in done.stdout, done.stdout + done.stderr
-    assert len(server.judged) == 60 and sum(server.judged.values()) <= 60 + 8
+    # The sixty answers of the set, and the probes.
+    assert len(server.judged) == 104 and sum(server.judged.values()) <= 104 + 8
 
 
 def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: JudgeServer) -> None:
@@ -192,15 +204,15 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
         f"at most {CELLS} answers in 4 reviews, at most $" in dry.stderr
         and "max_usd 5" in dry.stderr
     )
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     estimate = finished.call(
         "scripts.review", "--estimate", "--configfile", "judge.yaml", **server.environment
     )
     assert estimate.returncode == 0, estimate.stderr
     assert (
-        f"{answers(finished)} distinct answers are pending" in estimate.stdout
-        and "about $" in estimate.stdout
-    )
+        re.search(rf"^all +{answers(finished)} .*\$", estimate.stdout, re.M)
+        and "requests include canaries, checked answers and retests" in estimate.stdout
+    ), estimate.stdout
     assert (
         "the API counts" in estimate.stdout and server.counts["POST /v1/messages/count_tokens"] > 0
     )
@@ -256,7 +268,7 @@ def test_after_a_kill_the_next_run_goes_on(
     server.latency_s = 0.05
     config = (
         "--config",
-        "judge={scorers: [claude], batch_answers: 6, "
+        "judge={scorers: [claude], scope: all, batch_answers: 6, "
         f"claude: {{api: {api}, poll_s: 0.2, concurrency: 2}}}}",
     )
     environment = finished.environment(**server.environment)
@@ -290,7 +302,9 @@ def test_score_benchmarks_scores_rescores_and_compares(
     finished: Project, server: JudgeServer
 ) -> None:
     (run,) = (finished.folder / "benchmarks/results/runs").iterdir()
-    command = ("scripts.score_benchmarks", "--run", run.name, "--judge", "claude")
+    (finished.folder / "all.yaml").write_text("judge: {scope: all}\n")
+    everything = ("--judge", "claude", "--configfile", "all.yaml")
+    command = ("scripts.score_benchmarks", "--run", run.name, *everything)
     done = finished.call(*command, **server.environment)
     assert done.returncode == 0 and "4  " in done.stdout, done.stderr
     assert all(row["claude_score"] != "" for row in rows(finished))
@@ -307,7 +321,7 @@ def test_score_benchmarks_scores_rescores_and_compares(
     names = [
         line.partition(":")[0] for line in series.stdout.splitlines() if line.startswith("claude-")
     ]
-    assert len(names) == 2 and "known_0_below_pass" in series.stdout
+    assert len(names) == 2 and "worthless_failed" in series.stdout
     compared = finished.call("scripts.score_benchmarks", "--compare", names[0], "checks")
     assert compared.returncode == 0 and "against checks" in compared.stdout, compared.stderr
     wrong = finished.call("scripts.score_benchmarks", "--compare", names[0], "chekcs")
@@ -316,11 +330,39 @@ def test_score_benchmarks_scores_rescores_and_compares(
     assert nothing.returncode == 1 and "no such run" in nothing.stderr
 
 
+def test_setups_are_compared_in_pairs_and_paid_once(finished: Project, server: JudgeServer) -> None:
+    suites = load_suites(finished.folder / "benchmarks/prompts/v1").values()
+    server.grader = by_checks([q for suite in suites for q in suite.questions])
+    config = "judge: {scorers: [claude, checks], scope: pairs, pairs: [[tiny_a, tiny_b]]}\n"
+    (finished.folder / "pairs.yaml").write_text(config)
+    wait = finished.call("scripts.judge", "run", "--configfile", "pairs.yaml")
+    assert wait.returncode == 0 and "next: set ANTHROPIC_API_KEY" in wait.stdout, wait.stderr
+    command = ("scripts.judge", "pairs", "--configfile", "pairs.yaml")
+    done = finished.call(*command, **server.environment)
+    assert done.returncode == 0 and "tiny_a/baseline" in done.stdout, done.stdout + done.stderr
+    asked = server.counts[MESSAGES]
+    assert asked and set(server.judged.values()) == {1}
+    again = finished.call(*command, **server.environment)
+    assert server.counts[MESSAGES] == asked and "judged 0" in again.stdout
+    wrong = config.replace("tiny_b", "tiny_c")
+    (finished.folder / "wrong.yaml").write_text(wrong)
+    refused = finished.call("scripts.judge", "pairs", "--configfile", "wrong.yaml")
+    assert refused.returncode == 1 and "no setup 'tiny_c/baseline'" in refused.stderr
+    made = finished.snakemake("results", "--configfile", "pairs.yaml", **server.environment)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert server.counts[MESSAGES] == asked
+    (row,) = csv.DictReader((finished.folder / "benchmarks/results/reviews/pairs.csv").open())
+    assert (row["kind"], row["first"]) == ("given", "tiny_a/baseline") and row["usd"]
+    page = (finished.folder / "docs/reference/benchmarks/RESULTS.md").read_text()
+    assert "### Pairs" in page and "`tiny_b/baseline`" in page
+
+
 def test_compare_shows_both_reasons_side_by_side(finished: Project, server: JudgeServer) -> None:
     command = ("scripts.score_benchmarks", "--judge", "claude")
-    finished.call(*command, **server.environment)
+    (finished.folder / "all.yaml").write_text("judge: {scope: all}\n")
+    finished.call(*command, "--configfile", "all.yaml", **server.environment)
     server.grader = always_3
-    (finished.folder / "keep.yaml").write_text("judge: {use_failed_batches: true}\n")
+    (finished.folder / "keep.yaml").write_text("judge: {use_failed_batches: true, scope: all}\n")
     finished.call(*command, "--configfile", "keep.yaml", **server.environment)
     names = sorted(
         folder.name

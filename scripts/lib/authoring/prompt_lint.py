@@ -46,9 +46,7 @@ class LintFinding:
 
 def checked_weight(question: Question) -> int:
     """The weight of the criteria with machine checks, 0 to 100; 100 if checks decide everything."""
-    if question.whole:
-        return 100
-    return sum(criterion.weight for criterion in question.scoring if criterion.checks)
+    return question.checked_weight
 
 
 def uses_code(question: Question) -> bool:
@@ -56,7 +54,7 @@ def uses_code(question: Question) -> bool:
     return any(check.type in SANDBOXED for check in question.checks)
 
 
-def _wrong(question: Question) -> str:
+def wrong_reference(question: Question) -> str:
     """The reference with other numbers, as code that returns None, or cut in half."""
     reference = question.reference_answer
     if uses_code(question):
@@ -70,7 +68,7 @@ def damaged(question: Question, others: Iterable[Question]) -> dict[str, str]:
     """Damaged versions of the reference: wrong, empty, an echo, a refusal, another's answer."""
     other = next((q for q in others if q.suite != question.suite and q.tier == question.tier), None)
     answers = {
-        "wrong": _wrong(question),
+        "wrong": wrong_reference(question),
         "empty": "",
         "echo": question.prompt_text(),
         "refusal": REFUSAL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from scripts.lib.base.process_lifetime import die_with_starter
 
 # The engines that a shard can be run by.
 ENGINES = ("embedded", "server")
+
+# Where the files of a `--configfile` after a subcommand are kept.
+_AFTER = "configfile_after"
 
 Main = Callable[[argparse.Namespace], int | None]
 # How the examples of a command begin, in its description.
@@ -27,6 +30,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=doc, formatter_class=form, **options)
         self.set_defaults(main=main)
         self.subcommands: dict[str, Parser] = {}
+        self._has_configfile = False
 
     @property
     def examples(self) -> list[str]:
@@ -36,7 +40,8 @@ class Parser(argparse.ArgumentParser):
     def add_subcommand(self, name: str, main: Main, words: str) -> Parser:
         """Add a subcommand and return its parser; `words` describe it.
 
-        Its help shows those of the command's examples that call it.
+        Its help shows those of the command's examples that call it. A `--configfile` of the command
+        may be given before and after the subcommand.
         """
         if not self.subcommands:
             self._commands = self.add_subparsers(required=True, metavar="COMMAND")
@@ -44,12 +49,16 @@ class Parser(argparse.ArgumentParser):
         doc = "\n".join([f"{words[0].upper()}{words[1:]}.", "", "for example:", *own])
         made: Parser = self._commands.add_parser(name, help=words, module=name, doc=doc, main=main)
         self.subcommands[name] = made
+        if self._has_configfile:
+            made.add_configfile(_AFTER)
         return made
 
-    def add_configfile(self) -> None:
+    def add_configfile(self, dest: str = "configfile") -> None:
         """Add the option whose files override config/config.yaml."""
+        self._has_configfile = True
         self.add_argument(
             "--configfile",
+            dest=dest,
             action="append",
             default=[],
             type=Path,
@@ -94,7 +103,16 @@ def run_job(parser: Parser) -> None:
     run_cli(main)
 
 
+def parsed(parser: Parser, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments of a command line (default: the process's)."""
+    arguments = parser.parse_args(argv)
+    # argparse would drop the files before a subcommand if both had one name.
+    if after := vars(arguments).pop(_AFTER, None):
+        arguments.configfile = [*arguments.configfile, *after]
+    return arguments
+
+
 def _parse_and_run(parser: Parser) -> int | None:
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     main: Main = arguments.main
     return main(arguments)

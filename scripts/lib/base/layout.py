@@ -35,6 +35,7 @@ CELLS_TABLE, MODES_TABLE, WORKLOADS_TABLE, DAMAGED_TABLE = (
 )
 SUMMARY = REVIEWS / "summary.csv"
 INSTRUMENT = REVIEWS / "instrument.csv"
+PAIRS_TABLE = REVIEWS / "pairs.csv"
 
 TEMPLATES = "docs/templates"
 RESULTS_PAGE = "docs/reference/benchmarks/RESULTS.md"

@@ -1,34 +1,53 @@
-"""The calibration set: answers with known scores, written for this project, to test any scorer."""
+"""The calibration: answers with known scores, which decide whether a scorer's scores are ranked.
+
+The set was written for this project. Beside it there are probes: the same answers short and long,
+plain and in Markdown, with and without a plea for points, made from the questions' references.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.base.errors import BenchError, InputErrors, suggest
 from scripts.lib.base.yaml_file import read_yaml
-from scripts.lib.judging.instrument import Measure, agreement, proportion
+from scripts.lib.judging.canaries import KINDS, style_families
+from scripts.lib.judging.instrument import (
+    Measure,
+    calibration_agreement,
+    gate_findings,
+    proportion,
+)
 from scripts.lib.prompts.types import Question, Suite
 from scripts.lib.scoring.judge_prompt import Material, material
 from scripts.lib.scoring.rubric import MOST_SCORE
 from scripts.lib.scoring.score import score_answer
+from scripts.lib.scoring.series import Role
+from scripts.lib.scoring.verdict_store import ItemOutcome
 
 CALIBRATION_FILE = Path("benchmarks/prompts/calibration.yaml")
 KEYS = ("question", "score", "why", "answer", "finish_reason")
-# The limits for agreement with the known scores are those for agreement with itself.
-LEAST_SCORED, LEAST_EXACT, LEAST_KAPPA, MOST_SHIFT = 0.95, 0.80, 0.85, 3.0
+# Wrong answers that are asked in every style, and half as many right ones.
+PROBES = 8
+# A scorer that leaves more of the answers unscored is not fit.
+LEAST_SCORED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
-    """An answer with its known score on the rubric, and the reason for it."""
+    """An answer with its known score on the rubric, and the reason for it.
+
+    `kind`: what a probe tests; empty for an answer of the set. Of a probe's score only pass or fail
+    is known.
+    """
 
     question: Question
     answer: str
     score: int
     why: str
     finish_reason: str
+    kind: str = ""
 
     @property
     def shown(self) -> Material:
@@ -72,6 +91,13 @@ def load_calibration(
     return tuple(found)
 
 
+def probes(suites: Mapping[str, Suite]) -> Iterator[KnownAnswer]:
+    """The same answers in every style, from the questions of the suites."""
+    questions = [q for suite in suites.values() for q in suite.questions if not q.workload]
+    for kind, question, answer in style_families(questions, PROBES):
+        yield KnownAnswer(question, answer, KINDS[kind].expected, f"a probe: {kind}", "stop", kind)
+
+
 def scored_by_checks(answers: Iterable[KnownAnswer]) -> list[tuple[KnownAnswer, int | None, str]]:
     """Each answer with the score that the deterministic checks give it, and the reason."""
     scored = []
@@ -81,25 +107,37 @@ def scored_by_checks(answers: Iterable[KnownAnswer]) -> list[tuple[KnownAnswer, 
     return scored
 
 
-def calibration_measures(
-    scored: Iterable[tuple[KnownAnswer, int | None, str]],
-) -> tuple[Measure, ...]:
+def outcomes(rows: Iterable[tuple[KnownAnswer, int | None, str]]) -> list[ItemOutcome]:
+    """Scored answers in the form of a judge's, for `calibration_findings`."""
+    return [
+        ItemOutcome(
+            digest="",
+            pair=known.shown.pair,
+            role=Role.CALIBRATION,
+            label=known.question.name_in_full,
+            kind=known.kind,
+            expected=known.score,
+            score=score,
+            unscored="" if score is not None else reason,
+            answered=True,
+        )
+        for known, score, reason in rows
+    ]
+
+
+def calibration_measures(items: Sequence[ItemOutcome]) -> tuple[Measure, ...]:
     """A scorer's agreement with the known scores, and the share of answers that it scored."""
-    rows = list(scored)
-    pairs = [(known.score, score) for known, score, _ in rows if score is not None]
-    share = proportion("scored", len(pairs), len(rows))
-    return tuple(m for m in (share, *agreement("calibration", pairs)) if m is not None)
+    share = proportion("scored", sum(item.score is not None for item in items), len(items))
+    return tuple(m for m in (share, *calibration_agreement(items)) if m is not None)
 
 
-def is_fit(measures: Iterable[Measure]) -> bool:
-    """True if a scorer meets all limits.
+def calibration_findings(items: Sequence[ItemOutcome]) -> Iterator[str]:
+    """Why a scorer is not fit to judge; nothing if it is.
 
-    They concern the share scored, exact agreement, quadratic kappa, and mean shift (points of 100).
+    The tests are those of a batch: pass and fail decide, not the exact score.
     """
-    values = {m.name: m.value for m in measures}
-    return (
-        values.get("scored", 0.0) >= LEAST_SCORED
-        and values.get("calibration_exact", 0.0) >= LEAST_EXACT
-        and values.get("calibration_quadratic_kappa", 0.0) >= LEAST_KAPPA
-        and abs(values.get("calibration_mean_shift", 100.0)) <= MOST_SHIFT
-    )
+    share = next((m for m in calibration_measures(items) if m.name == "scored"), None)
+    least = f"limit {100 * LEAST_SCORED:.0f} %"
+    if share is None or share.value < LEAST_SCORED:
+        yield f"{100 * (share.value if share else 0):.0f} % of the answers were scored, {least}"
+    yield from gate_findings(items)

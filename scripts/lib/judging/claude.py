@@ -28,9 +28,8 @@ from tenacity.wait import wait_exponential_jitter
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.untrusted_text import valid_text, valid_texts
-from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
+from scripts.lib.judging.cost import Budget, Measured, at_most_usd, least_input, size_of, usd_of
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
-from scripts.lib.scoring.judge_prompt import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.scoring.series import Item, Reply, Series, Usage
 from scripts.lib.settings.judge_config import NO_KEY, ClaudeConfig, has_key
 
@@ -64,26 +63,27 @@ def client_version(client: anthropic.AsyncAnthropic) -> str:
     return f"anthropic {anthropic.__version__}, API {client.default_headers['anthropic-version']}"
 
 
-def request_body(item: Item, model: str, max_tokens: int) -> dict[str, Any]:
+def request_body(item: Item, model: str, settings: ClaudeConfig) -> dict[str, Any]:
     """The request for one item. The system prompt may be cached.
 
     There is no temperature, because current models refuse it.
     """
-    return {
+    system = {"type": "text", "text": item.shown.system}
+    output: dict[str, Any] = {"format": {"type": "json_schema", "schema": item.shown.schema}}
+    if settings.effort is not None:
+        output["effort"] = settings.effort
+    body = {
         "model": model,
-        "max_tokens": max_tokens,
-        "system": [
-            {"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
-        ],
-        "messages": [{"role": "user", "content": user_prompt(item.shown, item.digest)}],
-        "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}},
+        "max_tokens": settings.max_tokens,
+        "system": [system | {"cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        "messages": [{"role": "user", "content": item.shown.user_prompt(item.digest)}],
+        "output_config": output,
     }
-
-
-def most_usd(body: dict[str, Any], settings: ClaudeConfig, batched: bool) -> float:
-    """The most that a request can cost, in US dollars."""
-    user = body["messages"][0]["content"]
-    return at_most_usd(settings.usd_per_million_tokens, user, settings.max_tokens, batched)
+    if isinstance(settings.thinking, int):
+        body["thinking"] = {"type": "enabled", "budget_tokens": settings.thinking}
+    elif settings.thinking is not None:
+        body["thinking"] = {"type": settings.thinking}
+    return body
 
 
 def _usage(raw: dict[str, Any]) -> Usage:
@@ -126,8 +126,8 @@ def read_message(body: str, model: str) -> Reply:
 def read_error(error: anthropic.APIError) -> Reply:
     """An error of the API as a Reply.
 
-    Raises BenchError (a refused key or model) or Stopped (no credit) if all other requests would
-    fail, too.
+    Raises BenchError (a refused key, model or setting) or Stopped (no credit) if all other requests
+    would fail, too.
     """
     if not isinstance(error, anthropic.APIStatusError):
         return Reply(None, f"no answer: {type(error).__name__}", transient=True)
@@ -135,8 +135,8 @@ def read_error(error: anthropic.APIError) -> Reply:
     failure = f"status {error.status_code}: {said}"
     if error.status_code in (401, 403, 404):
         raise BenchError(f"judge claude: {failure}; check the key and judge.claude.model")
-    if error.status_code == 400 and "credit balance" in said.lower():
-        raise Stopped(f"the API reports: {said}")
+    if error.status_code == 400:
+        check_refusal(said)
     return Reply(
         None,
         failure,
@@ -144,6 +144,20 @@ def read_error(error: anthropic.APIError) -> Reply:
         raw=error.response.text[:2000],
         request_id=error.request_id or "",
     )
+
+
+def check_refusal(said: str) -> None:
+    """Raise for an invalid request that all other requests would repeat; `said`: the API's words.
+
+    Stopped without credit, else BenchError. A prompt that is too long concerns one answer alone.
+    """
+    if "credit balance" in said.lower():
+        raise Stopped(f"the API reports: {said}")
+    if "too long" not in said.lower():
+        raise BenchError(
+            f"judge claude: the API refused the request (status 400): {said}; "
+            "check model, max_tokens, effort and thinking in judge.claude"
+        )
 
 
 def _is_transient(status: int) -> bool:
@@ -159,13 +173,9 @@ async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig
     try:
         found = []
         for item in items:
-            body = request_body(item, model, settings.max_tokens)
-            counted = await client.messages.count_tokens(
-                model=model,
-                system=body["system"],
-                messages=body["messages"],
-                output_config=body["output_config"],
-            )
+            body = request_body(item, model, settings)
+            del body["max_tokens"]
+            counted = await client.messages.count_tokens(**body)
             found.append(counted.input_tokens)
         return found
     except anthropic.APIError as error:
@@ -237,7 +247,9 @@ class ClaudeJudge:
 
     batches_at_once = 2
 
-    def __init__(self, series: Series, settings: ClaudeConfig, budget: Budget):
+    def __init__(
+        self, series: Series, settings: ClaudeConfig, budget: Budget, known: Measured | None = None
+    ):
         self.series, self._settings, self._budget = series, settings, budget
         self._client = make_client(settings, retries=0)
         self._version = client_version(self._client)
@@ -245,6 +257,7 @@ class ClaudeJudge:
         # Limits the concurrent requests of all batches together. An item keeps its place while it
         # waits for its next attempt, because the API is then busy.
         self._in_flight = asyncio.Semaphore(settings.concurrency)
+        self._least_input = known.least_input_tokens if known is not None else None
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         """Ask for every item; see `Judge.ask`.
@@ -257,8 +270,10 @@ class ClaudeJudge:
             for item in waiting:
                 try:
                     async with self._in_flight:
-                        reply = await self._ask(item)
+                        reply, stopped = await self._ask(item)
                     await keep(item, reply)
+                    if stopped is not None:
+                        raise stopped
                     check_model(reply, self.series)
                     self._breaker.note(reply)
                 except (Stopped, BenchError) as problem:
@@ -272,8 +287,12 @@ class ClaudeJudge:
         if problems:
             raise problems[0]
 
-    async def _ask(self, item: Item) -> Reply:
-        """One item's reply or failure, after retries. Raises Stopped if the budget is spent."""
+    async def _ask(self, item: Item) -> tuple[Reply, Stopped | None]:
+        """(one item's reply or failure after retries, why to stop after it).
+
+        The reply's cost includes attempts whose replies were lost. Raises Stopped if the budget is
+        spent and nothing was sent.
+        """
         start, deadline_s = time.monotonic(), self._settings.deadline_s
         attempts = AsyncRetrying(
             retry=retry_if_exception(_may_be_retried),
@@ -281,41 +300,48 @@ class ClaudeJudge:
             stop=stop_before_delay(deadline_s) | stop_after_attempt(RETRIES + 1),
             reraise=True,
         )
-        body = request_body(item, self.series.model, self._settings.max_tokens)
+        bill, stop = list[float](), None
         try:
             async for attempt in attempts:
                 with attempt:
                     left_s = deadline_s - (time.monotonic() - start)
-                    reply = await self._send(body, left_s)
+                    reply = await self._send(item, left_s, bill)
         except TimeoutError:
-            return Reply(None, f"no answer within {deadline_s:g} s", transient=True)
+            reply = Reply(None, f"no answer within {deadline_s:g} s", transient=True)
         except anthropic.APIError as error:
-            return read_error(error)
-        return reply
+            reply = read_error(error)
+        except Stopped as stopped:
+            if not any(bill):
+                raise
+            reply, stop = Reply(None, f"the reply was lost; {stopped}", transient=True), stopped
+        return replace(reply, usd=sum(bill), client=self._version), stop
 
-    async def _send(self, body: dict[str, Any], seconds: float) -> Reply:
-        """Send a request once.
+    async def _send(self, item: Item, seconds: float, bill: list[float]) -> Reply:
+        """Send a request once, and add its price to the bill.
 
         Before that, the most it can cost is reserved. This sum counts as paid, unless the price is
         known or there certainly was no answer.
         """
-        paid = most = most_usd(body, self._settings, batched=False)
+        body = request_body(item, self.series.model, self._settings)
+        paid = most = at_most_usd(size_of(item), self._settings, self._least_input)
         await self._budget.reserve(most)
         try:
             async with asyncio.timeout(seconds):
                 response = await self._client.messages.with_raw_response.create(**body)
             reply = read_message(response.http_response.text, self.series.model)
             if reply.transient:  # the unreadable body may be a paid reply
-                return replace(reply, client=self._version)
+                return reply
             paid = usd_of(self._settings.usd_per_million_tokens, reply.usage)
+            self._least_input = least_input(self._least_input, reply.usage)
             request_id = response.http_response.headers.get("request-id", reply.request_id)
-            return replace(reply, request_id=request_id, usd=paid, client=self._version)
+            return replace(reply, request_id=request_id)
         except anthropic.APIError as error:
             if not _may_be_billed(error):
                 paid = 0.0
             raise
         finally:
             self._budget.settle(most, paid)
+            bill.append(paid)
 
     async def close(self) -> None:
         """Close the connections."""

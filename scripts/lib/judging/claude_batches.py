@@ -15,19 +15,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import anthropic
+import httpx2
 
 from scripts.lib.base.stored_json import now_utc
-from scripts.lib.base.untrusted_text import valid_texts
+from scripts.lib.base.untrusted_text import valid_text, valid_texts
 from scripts.lib.judging.claude import (
     check_model,
+    check_refusal,
     client_version,
     make_client,
-    most_usd,
     read_error,
     read_message,
     request_body,
 )
-from scripts.lib.judging.cost import Budget, usd_of
+from scripts.lib.judging.cost import Budget, Measured, at_most_usd, least_input, size_of, usd_of
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.scoring.series import Item, Reply, Series
 from scripts.lib.settings.judge_config import ClaudeConfig
@@ -36,8 +37,10 @@ from scripts.lib.settings.judge_config import ClaudeConfig
 MOST_WAIT = timedelta(hours=25)
 # The largest difference expected between the API's clock and this machine's.
 CLOCK_SLACK = timedelta(minutes=2)
-# How often incomplete results are fetched, which is free, before the readable part is used.
+# How often incomplete results are fetched in a run, which is free.
 RESULTS_TRIES = 3
+# After this many runs with incomplete results the readable part is used.
+RESULTS_RUNS = 3
 
 
 def _read_results(body: bytes) -> dict[str, dict[str, Any]]:
@@ -52,13 +55,23 @@ def _read_results(body: bytes) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _error_of(result: dict[str, Any]) -> dict[str, Any]:
+    """The API's error in the result of one request; empty if it has none."""
+    outer = result.get("error")
+    error = outer.get("error") if isinstance(outer, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
 class ClaudeBatchesJudge:
     """Asks the Message Batches API. Many batches are open at a time, since each takes hours."""
 
     batches_at_once = 100
 
-    def __init__(self, series: Series, settings: ClaudeConfig, budget: Budget):
+    def __init__(
+        self, series: Series, settings: ClaudeConfig, budget: Budget, known: Measured | None = None
+    ):
         self.series, self._settings, self._budget = series, settings, budget
+        self._least_input = known.least_input_tokens if known is not None else None
         self._client = make_client(settings)
         # One batch is created at a time, so that a crash loses the id of one batch at most.
         self._creating = asyncio.Lock()
@@ -71,21 +84,39 @@ class ClaudeBatchesJudge:
         most = 0.0
         # A batch that exists is already paid for, whatever the limit is now.
         if not journal.read().get("id"):
-            bodies = map(self._body, items)
-            most = sum(most_usd(body, self._settings, batched=True) for body in bodies)
-        paid, replies = 0.0, list[Reply]()
-        await self._budget.reserve(most)
+            most = sum(at_most_usd(size_of(i), self._settings, self._least_input) for i in items)
+        paid, replies, is_open = 0.0, list[Reply](), False
+        await self._budget.reserve(most, "batch", ", or lower judge.batch_answers")
         try:
             batch_id, results = await self._fetched(items, journal)
+            self._check_refusals(items, results, journal)
             for item in items:
-                replies.append(self._reply(results.get(item.digest), batch_id))
-                paid += replies[-1].usd
-                await keep(item, replies[-1])
+                reply = self._reply(results.get(item.digest), batch_id)
+                self._least_input = least_input(self._least_input, reply.usage)
+                paid += reply.usd
+                replies.append(reply)
+                await keep(item, reply)
             journal.write({})
+        except Stopped:
+            # The batch may exist, and will then be paid for.
+            is_open = bool(journal.read())
+            raise
         finally:
-            self._budget.settle(most, paid)
+            self._budget.settle(most, paid, most if is_open else 0.0)
         for reply in replies:
             check_model(reply, self.series)
+
+    def _check_refusals(
+        self, items: Sequence[Item], results: dict[str, dict[str, Any]], journal: Journal
+    ) -> None:
+        """Raise BenchError or Stopped if the API refused every request, which costs nothing.
+
+        The next run then creates a new batch.
+        """
+        errors = [_error_of(results.get(item.digest, {})) for item in items]
+        if all(error.get("type") == "invalid_request_error" for error in errors):
+            journal.write({})
+            check_refusal(valid_text(str(errors[0].get("message", ""))[:200]))
 
     async def _fetched(
         self, items: Sequence[Item], journal: Journal
@@ -123,16 +154,13 @@ class ClaudeBatchesJudge:
         while True:
             batch_id = await self._batch_id(items, journal)
             await self._wait(batch_id)
-            results = await self._results(batch_id, len(items))
+            results = await self._results(batch_id, len(items), journal)
             if wanted & results.keys():
                 self._owned.add(batch_id)
                 return batch_id, results
             known = journal.read()
             known["not_ours"] = [*known.get("not_ours", []), known.pop("id")]
             journal.write(known)
-
-    def _body(self, item: Item) -> dict[str, Any]:
-        return request_body(item, self.series.model, self._settings.max_tokens)
 
     async def _batch_id(self, items: Sequence[Item], journal: Journal) -> str:
         """The id of these items' batch, which is created if there is none yet."""
@@ -149,7 +177,11 @@ class ClaudeBatchesJudge:
     async def _create(self, items: Sequence[Item], journal: Journal) -> str:
         intent = {"intent_utc": now_utc(), "requests": len(items)}
         journal.write(intent)
-        requests = [{"custom_id": item.digest, "params": self._body(item)} for item in items]
+        model, settings = self.series.model, self._settings
+        requests = [
+            {"custom_id": item.digest, "params": request_body(item, model, settings)}
+            for item in items
+        ]
         # No retries by the SDK: if only the reply was lost, a retry would create a second batch.
         created = await self._client.with_options(max_retries=0).messages.batches.create(
             requests=requests  # type: ignore[arg-type]
@@ -186,23 +218,33 @@ class ClaudeBatchesJudge:
                 "the next run checks it again"
             ) from None
 
-    async def _results(self, batch_id: str, expected: int) -> dict[str, dict[str, Any]]:
-        """The results by custom id, the first of each. Raises Stopped if none can be read.
+    async def _results(
+        self, batch_id: str, expected: int, journal: Journal
+    ) -> dict[str, dict[str, Any]]:
+        """The results by custom id, the first of each. Raises Stopped if some cannot be read.
 
-        The results are paid for and stay at the API, so the next run can fetch them.
+        The results are paid for and stay at the API, so the next runs fetch them again. After
+        RESULTS_RUNS runs the readable part is used.
         """
         found: dict[str, dict[str, Any]] = {}
         for attempt in range(RESULTS_TRIES):
             if attempt:
                 await asyncio.sleep(self._settings.poll_s)
-            stream = await self._client.messages.batches.results(batch_id)
-            found = _read_results(await stream.http_response.aread()) | found
+            try:
+                stream = await self._client.messages.batches.results(batch_id)
+                body = await stream.http_response.aread()
+            except httpx2.HTTPError:  # the body was cut off
+                continue
+            found = _read_results(body) | found
             if len(found) >= expected:
-                break
-        if not found:
+                return found
+        known = journal.read()
+        runs = known.get("incomplete_runs", 0) + 1
+        journal.write(known | {"incomplete_runs": runs})
+        if not found or runs < RESULTS_RUNS:
             raise Stopped(
-                f"message batch {batch_id} has ended, but its results cannot be read; "
-                "the next run fetches them again"
+                f"message batch {batch_id} has ended, but {len(found)} of {expected} results could "
+                "be read; the next run fetches them again, which is free"
             )
         return found
 
@@ -215,7 +257,7 @@ class ClaudeBatchesJudge:
             usd = usd_of(self._settings.usd_per_million_tokens, reply.usage, batched=True)
             client = f"{client_version(self._client)}, batch {batch_id}"
             return replace(reply, usd=usd, client=client)
-        error = (result.get("error") or {}).get("error") or {}
+        error = _error_of(result)
         said = f"{error.get('type', '')}: {error.get('message', '')}".strip(": ")[:200]
         failure = f"message batch {batch_id}: {result.get('type')}: {said}".removesuffix(": ")
         transient = error.get("type") != "invalid_request_error"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.layout import VERDICTS
 from scripts.lib.judging.answers import Answer
-from scripts.lib.judging.instrument import Measure, agreement
+from scripts.lib.judging.instrument import Measure, agreement, same_pass
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.verdict_store import VerdictStore, all_series
 from scripts.lib.settings.judge_config import CHECKS
@@ -60,7 +60,7 @@ def scores_of(name: str, answers: Iterable[Answer]) -> dict[str, Judged]:
             for a, s in scored
             if s.score is not None
         }
-    series = {series.name: series for series in all_series(VERDICTS)}
+    series = {series.name: series for series in all_series(VERDICTS) if not series.compares}
     if name not in series:
         raise BenchError(f"no series '{name}' below {VERDICTS}{suggest(name, [*series, CHECKS])}")
     verdicts = VerdictStore(series[name]).all()
@@ -79,10 +79,11 @@ def compare(first: Mapping[str, Judged], second: Mapping[str, Judged]) -> Compar
     differ = [
         Disagreement(p, first[p], second[p]) for p in both if first[p].score != second[p].score
     ]
+    scores = [(first[p].score, second[p].score) for p in both]
     return Comparison(
         len(both),
         len(first.keys() - second.keys()),
         len(second.keys() - first.keys()),
-        tuple(agreement("agreement", [(first[p].score, second[p].score) for p in both])),
+        (*same_pass("agreement", scores), *agreement("agreement", scores)),
         tuple(sorted(differ, key=lambda d: (-d.distance, d.first.label, d.pair))),
     )

@@ -17,32 +17,32 @@ import httpx2
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.untrusted_text import valid_texts
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
-from scripts.lib.scoring.judge_prompt import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.scoring.series import Item, Reply, Series, Usage
 from scripts.lib.settings.judge_config import LocalJudgeConfig
 
 MOST_TEXT_CHARACTERS = 300
 
 
-def bounded_schema(criteria: int) -> dict[str, Any]:
-    """The schema for exactly this number of criteria, with a maximum length for texts."""
-    schema: dict[str, Any] = copy.deepcopy(SCHEMA)
-    verdicts = schema["properties"]["criteria"]
+def bounded_schema(schema: Mapping[str, Any], criteria: int) -> dict[str, Any]:
+    """A schema for exactly this number of criteria, with a maximum length for texts."""
+    bounded: dict[str, Any] = copy.deepcopy(dict(schema))
+    verdicts = bounded["properties"]["criteria"]
     verdicts |= {"minItems": criteria, "maxItems": criteria}
-    texts = [schema["properties"]["summary"], *verdicts["items"]["properties"].values()]
+    texts = [*bounded["properties"].values(), *verdicts["items"]["properties"].values()]
     for text in texts:
         if text["type"] == "string" and "enum" not in text:
             text["maxLength"] = MOST_TEXT_CHARACTERS
-    return schema
+    return bounded
 
 
 def request_body(item: Item, max_tokens: int) -> dict[str, Any]:
     """A greedy chat request, bound to the schema."""
-    schema = bounded_schema(len(item.shown.criteria))
+    shown = item.shown
+    schema = bounded_schema(shown.schema, len(shown.criteria))
     return {
         "messages": [
-            {"role": "system", "content": f"{SYSTEM}\n\nThe schema:\n{json.dumps(schema)}"},
-            {"role": "user", "content": user_prompt(item.shown, item.digest)},
+            {"role": "system", "content": f"{shown.system}\n\nThe schema:\n{json.dumps(schema)}"},
+            {"role": "user", "content": shown.user_prompt(item.digest)},
         ],
         "response_format": {
             "type": "json_schema",

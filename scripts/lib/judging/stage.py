@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,12 +19,23 @@ from scripts.lib.base.results_tree import drop
 from scripts.lib.engines.protocol import EngineFailure, LoadSettings
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.judging.answers import Answer, sort_answers, waiting_reviews
-from scripts.lib.judging.batch import Batch, calibration_batch, mix_of
+from scripts.lib.judging.answers import (
+    Answer,
+    Asked,
+    Work,
+    asked_answers,
+    sort_asked,
+    waiting_reviews,
+    with_known_scores,
+)
+from scripts.lib.judging.batch import Batch, Known, calibration_batch, mix_of
 from scripts.lib.judging.calibration import KnownAnswer
-from scripts.lib.judging.cost import Budget
+from scripts.lib.judging.cost import Budget, measured
+from scripts.lib.judging.pair_checks import PAIR_CHECKS
+from scripts.lib.judging.pairs import SetupPair, asked_pairs
 from scripts.lib.judging.protocol import Judge, Stopped
-from scripts.lib.judging.run import JudgeRun, RunResult, batches_in_hand
+from scripts.lib.judging.run import ANSWER_CHECKS, Checks, JudgeRun, batches_in_hand
+from scripts.lib.judging.run_result import Counts, RunResult, in_a_word
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.machine.process import alone_on_machine
 from scripts.lib.planning.disk import judge_weights
@@ -56,12 +68,12 @@ def _alone_in_series(store: VerdictStore) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Judge]:
+def open_judge(store: VerdictStore, planner: Planner, budget: Budget) -> Iterator[Judge]:
     """The judge of a series; a local judge's server runs until the block ends.
 
     Raises Stopped if the judge is not available.
     """
-    config = planner.config.judge
+    config, series = planner.config.judge, store.series
     if series.scorer == LOCAL:
         with _local_server(planner) as (base_url, headers):
             from scripts.lib.judging.local import LocalJudge
@@ -73,7 +85,7 @@ def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Jud
     from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 
     made = ClaudeBatchesJudge if config.claude.batched else ClaudeJudge
-    yield made(series, config.claude, budget)
+    yield made(series, config.claude, budget, measured(store))
 
 
 @contextlib.contextmanager
@@ -126,33 +138,38 @@ def _judge(
     bar: bool,
     work: Callable[[JudgeRun], Awaitable[RunResult]],
     budget: Budget | None = None,
+    checks: Checks = ANSWER_CHECKS,
 ) -> RunResult:
     """Open the judge of a series and do the work with it, `total` answers. Raises Stopped."""
     config = planner.config.judge
     budget = budget or Budget(config.claude.max_usd)
+    open_before_usd = budget.open_usd
 
     async def go(judge: Judge, progress: tqdm[NoReturn]) -> RunResult:
         def count(item: Item) -> None:
             progress.update(item.role in (Role.PAIR, Role.CALIBRATION))
 
         try:
-            return await work(JudgeRun(judge, store, count, config.use_failed_batches))
+            run = JudgeRun(judge, store, count, config.use_failed_batches, checks)
+            return await work(run)
         finally:
             await judge.close()
 
     with (
-        open_judge(store.series, planner, budget) as judge,
+        open_judge(store, planner, budget) as judge,
         _alone_in_series(store),
         tqdm(
             total=total, desc=store.series.name, unit="answer", disable=None if bar else True
         ) as progress,
     ):
-        return asyncio.run(go(judge, progress))
+        result = asyncio.run(go(judge, progress))
+    result.open_usd = budget.open_usd - open_before_usd
+    return result
 
 
 def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
     """The batch of these answers that an earlier call left open, else a new one."""
-    new = calibration_batch(store.series, [(k.question, k.shown, k.score) for k in known])
+    new = calibration_batch(store.series, [(k.question, k.shown, k.score, k.kind) for k in known])
     wanted = {item.shown.pair for item in new.items}
     for old in batches_in_hand(store):
         if {i.shown.pair for i in old.items} == wanted and all(
@@ -191,34 +208,107 @@ def judge_answers(
     beside: Sequence[Answer] = (),
     budget: Budget | None = None,
 ) -> RunResult:
-    """Judge all answers without a usable verdict in the series.
+    """Judge the answers that `judge.scope` asks for and that have no usable verdict in the series.
 
     If the judge is unavailable, the answers stay unscored; that is not an error. `again`: judge the
     answers of quarantined batches, too. `beside`: other answers of the same reviews, which are not
     judged now. `budget`: shared by several calls.
     """
+    scope = planner.config.judge.scope
+    asked = list(asked_answers(series, answers, scope))
+    others = list(asked_answers(series, beside, scope))
+    covered = {answer.review for answer in (*answers, *beside)}
     store = VerdictStore(series)
-    todo = sort_answers(store, answers, again)
-    mix = mix_of(planner.config.judge)
-    result = RunResult()
+    # Those that are not asked about measure the judge, if the checks know their scores.
+    stored = (*answers, *beside)
+    result, changed = _judge_asked(store, planner, asked, again, bar, budget, ANSWER_CHECKS, stored)
+    _note(store, result, changed, [*asked, *others], covered)
+    return result
+
+
+def judge_pairs(
+    series: Series,
+    planner: Planner,
+    pairs: Sequence[SetupPair],
+    again: bool = False,
+    bar: bool = True,
+    budget: Budget | None = None,
+) -> RunResult:
+    """Let the judge compare the setups, answer by answer; see `judge_answers`."""
+    asked = list(asked_pairs(series, pairs))
+    store = VerdictStore(series)
+    result, changed = _judge_asked(store, planner, asked, again, bar, budget, PAIR_CHECKS)
+    _note(store, result, changed, asked, {review for one in asked for review in one.reviews})
+    return result
+
+
+def _judge_asked(
+    store: VerdictStore,
+    planner: Planner,
+    asked: Sequence[Asked],
+    again: bool,
+    bar: bool,
+    budget: Budget | None,
+    checks: Checks,
+    stored: Sequence[Answer] = (),
+) -> tuple[RunResult, set[str]]:
+    """Judge what has no usable verdict. (what came of it, the pairs with a new verdict)."""
+    todo = sort_asked(store, asked, again)
+    mix, result = mix_of(planner.config.judge), RunResult()
 
     def work(run: JudgeRun) -> Awaitable[RunResult]:
-        return run.pairs(todo.pending, todo.judged, todo.questions, mix)
+        with_scores = with_known_scores(store.series, todo, stored)
+        # Of all suites, so that the anchors do not depend on what is asked in this run.
+        questions = tuple(q for suite in planner.suites.values() for q in suite.questions)
+        known = Known(questions, with_scores.judged, with_scores.checked)
+        return run.pairs(with_scores.pending, known, mix)
 
     if todo.pending or any(store.open_batches()):
         try:
-            result = _judge(store, planner, len(todo.pending), bar, work, budget)
+            result = _judge(store, planner, len(todo.pending), bar, work, budget, checks)
         except Stopped as stopped:
             result.stopped = str(stopped)
-    every = [*answers, *beside]
-    pending = {item.shown.pair for item in todo.pending}
-    settled = {pair for pair in pending if store.usable(pair) or store.is_quarantined(pair)}
-    result.reviews = tuple(sorted({a.review for a in every if a.shown.pair in settled}))
+    result.counts = _counts(store, todo)
     result.damaged = tuple(store.damaged.values())
-    store.set_unfinished(
-        result.stopped, waiting_reviews(store, every), {answer.review for answer in every}
+    pending = {item.shown.pair for item in todo.pending}
+    changed = {pair for pair in pending if store.usable(pair) or store.is_quarantined(pair)}
+    changed |= {item.pair for record in result.closed for item in record.items} & pending
+    return result, changed
+
+
+def _counts(store: VerdictStore, todo: Work) -> Counts:
+    """What became of the items, by their verdicts after the run."""
+    unscored, quarantined = Counter[str](), Counter[str]()
+    scored = later = 0
+    items = (*todo.pending, *todo.judged, *todo.quarantined)
+    for item in items:
+        pair = item.shown.pair
+        verdict = store.usable(pair)
+        if verdict is not None and verdict.score is not None:
+            scored += 1
+            continue
+        if store.is_quarantined(pair):
+            quarantined[store.why_not(pair).partition(": ")[2][:80]] += 1
+            continue
+        later += verdict is None
+        why = verdict.scored.unscored if verdict is not None else store.why_not(pair)
+        unscored[in_a_word(why)] += 1
+    new = sum(store.usable(item.shown.pair) is not None for item in todo.pending)
+    return Counts(len(items), scored, new, later, unscored, quarantined)
+
+
+def _note(
+    store: VerdictStore,
+    result: RunResult,
+    changed: Container[str],
+    asked: Sequence[Asked],
+    covered: Iterable[str],
+) -> None:
+    """Note which reviews changed (in the result), and which ones still wait (in the store)."""
+    result.reviews = tuple(
+        sorted({review for a in asked if a.item.shown.pair in changed for review in a.reviews})
     )
-    return result
+    store.set_unfinished(result.stopped, waiting_reviews(store, asked), covered)
 
 
 def drop_reviews(result: RunResult) -> None:

@@ -13,6 +13,7 @@ from scripts.lib.pages.sections import (
     evidence,
     fidelity,
     judges,
+    pairs,
     quality,
     speed,
     variants,
@@ -25,7 +26,7 @@ def results_page(template: Path, parts: Sequence[ProfilePart]) -> str:
     """RESULTS.md as text."""
     made = render(
         template, parts=parts, to_root=TO_ROOT, quality=quality, speed=speed, depth=depth,
-        evidence=evidence, judge=judges, variants=variants, workloads=workloads,
+        evidence=evidence, judge=judges, pairs=pairs, variants=variants, workloads=workloads,
         fidelity=fidelity,
     )  # fmt: skip
     # An empty section leaves blank lines.

@@ -144,7 +144,8 @@ class Shard:
 class Plan:
     """Everything that one configuration asks for on one hardware profile, in registry order.
 
-    `recommended`: model -> the mode that the registry recommends.
+    `recommended`: model -> the mode that the registry recommends. `compared`: the setups (each as
+    KEY/MODE) that judges compare in pairs; None: the default ones.
     """
 
     hardware: Hardware
@@ -154,6 +155,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     recommended: Mapping[str, str] = field(default_factory=dict)
     scorers: tuple[Scorer, ...] = ONLY_CHECKS
+    compared: tuple[tuple[str, str], ...] | None = None
 
     @property
     def runnable(self) -> tuple[Shard, ...]:
@@ -464,6 +466,7 @@ def make_plan(planner: Planner) -> Plan:
         tuple(warnings),
         recommended,
         planner.scorers,
+        planner.config.judge.pairs,
     )
 
 

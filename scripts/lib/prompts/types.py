@@ -117,6 +117,18 @@ class Question:
         return (*(check for criterion in self.scoring for check in criterion.checks), *self.whole)
 
     @property
+    def checked_weight(self) -> int:
+        """The weight of the criteria with machine checks, 0 to 100; 100 if `whole` decides all."""
+        if self.whole:
+            return 100
+        return sum(criterion.weight for criterion in self.scoring if criterion.checks)
+
+    @property
+    def fully_checked(self) -> bool:
+        """True if the machine checks score an answer without a judge."""
+        return self.checked_weight == 100
+
+    @property
     def name_in_full(self) -> str:
         """Suite and id: `math/t1_q1_apples`."""
         return f"{self.suite}/{self.id}"

@@ -177,19 +177,27 @@ def _one_line(text: str) -> str:
 
 
 def _with_scores(row: ReviewRow, scored: Iterable[Scored]) -> ReviewRow:
-    """The row with each scorer's score; the first scorer is the leading one."""
+    """The row with each scorer's score; the first scorer's counts.
+
+    A judge that was not asked is named in the reason, since its column is empty.
+    """
     by_scorer = {found.scorer: found for found in scored}
     scores = {name: found.score.score for name, found in by_scorer.items()}
-    leading = next(iter(by_scorer.values()))
+    leading, *others = by_scorer.values()
+    reasons = [leading.score.reason]
+    if leading.scorer == CHECKS:
+        judges = (found for found in others if not found.verdict)
+        reasons += [f"{found.scorer}: {found.score.unscored}" for found in judges]
     return replace(
         row,
+        scorer=leading.scorer,
         claude_score=scores.get(CLAUDE),
         checks_score=scores.get(CHECKS),
         local_score=scores.get(LOCAL),
         score=leading.score.score,
         passed=leading.score.passed,
         coverage=round(leading.score.coverage, 4),
-        score_reason=_one_line(leading.score.reason),
+        score_reason=_one_line("; ".join(reasons)),
         series=leading.series,
         verdict=leading.verdict,
     )

@@ -7,11 +7,12 @@ computes the score. A reply of the wrong form is `unscored`, never 0.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from scripts.lib.base.stored_json import digest
 from scripts.lib.base.untrusted_text import valid_text, valid_texts
@@ -27,13 +28,16 @@ from scripts.lib.scoring.rubric import (
 )
 
 # Increase it if replies are scored differently: a new series of verdicts then begins.
-SCORING_VERSION = 1
+SCORING_VERSION = 2
 PAIR_DIGEST_CHARACTERS = 32
 # A judge reads this much of an answer's beginning and end. More would be garbage, and cost money.
 HEAD_CHARACTERS, TAIL_CHARACTERS = 15_000, 5_000
 POINTS = {"met": 1.0, "partly": 0.5, "unmet": 0.0}
 # At most this much of a reason is stored.
 REASON_CHARACTERS = 600
+# A quotation with fewer letters and digits is evidence only as a whole word of the answer; a single
+# one only as the whole answer.
+LEAST_QUOTED = 4
 
 # The judge's instructions, with three worked examples. They are long enough for the vendor's prompt
 # cache.
@@ -83,8 +87,12 @@ TEMPLATE = """\
 class Material:
     """The part of one answer that a judge sees.
 
-    `criteria` are (text, weight); `answer` is cleaned and cut to the length that is read.
+    `criteria` are (text, weight); `answer` is cleaned and cut to the length that is read. `system`
+    and `schema`: the instructions, and the form of the reply.
     """
+
+    system: ClassVar[str] = SYSTEM
+    schema: ClassVar[dict[str, Any]] = SCHEMA
 
     question: str
     reference: str
@@ -97,6 +105,14 @@ class Material:
         """The digest of question and answer: equal for equal material from any model."""
         return digest(asdict(self), PAIR_DIGEST_CHARACTERS)
 
+    def user_prompt(self, verdict_digest: str) -> str:
+        """The text of the request; see `user_prompt`."""
+        return user_prompt(self, verdict_digest)
+
+    def score(self, content: str) -> QuestionScore:
+        """The score of a judge's reply; see `score_reply`."""
+        return score_reply(self, content)
+
 
 def prompt_identity() -> str:
     """Digest of the judge's instructions, template and schema: other texts are another judge."""
@@ -104,7 +120,8 @@ def prompt_identity() -> str:
 
 
 @lru_cache(maxsize=1024)
-def _asked(question: Question) -> tuple[str, str, tuple[tuple[str, int], ...]]:
+def as_asked(question: Question) -> tuple[str, str, tuple[tuple[str, int], ...]]:
+    """(question, reference, criteria) as a judge sees them."""
     parts = [f"Instructions given beforehand:\n{question.system}"] if question.system else []
     if question.context is not None:
         parts.append(
@@ -142,7 +159,7 @@ def material(question: Question, answer: str, finish_reason: str) -> Material:
 
     Thinking, echo and chat markers are removed.
     """
-    asked, reference, criteria = _asked(question)
+    asked, reference, criteria = as_asked(question)
     text = _cut(clean(answer, question.prompt_text()))
     return Material(asked, reference, criteria, text, finish_reason in TRUNCATED)
 
@@ -153,15 +170,23 @@ def user_prompt(shown: Material, verdict_digest: str) -> str:
     The mark around its parts follows from the verdict's digest, which an answer cannot know.
     """
     return TEMPLATE.format(
-        mark=sha256(f"marker {verdict_digest}".encode()).hexdigest()[:16],
+        mark=mark_of(verdict_digest),
         question=shown.question,
         reference=shown.reference,
-        criteria="\n".join(
-            f"{n}. ({weight} %) {text}" for n, (text, weight) in enumerate(shown.criteria, 1)
-        ),
+        criteria=numbered(shown.criteria),
         answer=shown.answer,
         note="The answer was cut off at its length limit.\n" if shown.truncated else "",
     )
+
+
+def mark_of(verdict_digest: str) -> str:
+    """The mark around the parts of a request."""
+    return sha256(f"marker {verdict_digest}".encode()).hexdigest()[:16]
+
+
+def numbered(criteria: tuple[tuple[str, int], ...]) -> str:
+    """The criteria as lines with numbers and weights."""
+    return "\n".join(f"{n}. ({weight} %) {text}" for n, (text, weight) in enumerate(criteria, 1))
 
 
 class Malformed(Exception):
@@ -175,17 +200,39 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
+def is_evidence(quote: str, *answers: str) -> bool:
+    """True if a quotation stands in one of the answers, and is long enough to mean something."""
+    said = _plain(quote)
+    size = sum(map(str.isalnum, said))
+    texts = [text for text in map(_plain, answers) if said and said in text]
+    if size < 2:
+        return any(sum(map(str.isalnum, text)) == size for text in texts)
+    # Languages that are written without spaces have no words to look for.
+    if size >= LEAST_QUOTED or not said.isascii():
+        return bool(texts)
+    return any(re.search(rf"(?<!\w){re.escape(said)}(?!\w)", text) for text in texts)
+
+
 def _criterion(item: dict[str, Any], criterion: tuple[str, int], answer: str) -> CriterionScore:
     points: float | None = POINTS[item["verdict"]]
     quote = item["evidence_quote"].strip()
     reason = " ".join(item["reason"].split())[:REASON_CHARACTERS]
-    if points and not (quote and _plain(quote) in answer):
-        points, reason = None, f"the evidence is not in the answer: {quote[:80]!r}"
+    if points and not is_evidence(quote, answer):
+        points, reason = None, no_evidence(quote, answer)
     return CriterionScore(*criterion, points, reason, quote[:REASON_CHARACTERS])
 
 
-def score_reply(shown: Material, content: str) -> QuestionScore:
-    """The score of a judge's reply.
+def no_evidence(quote: str, *answers: str) -> str:
+    """Why a quotation is no evidence."""
+    if quote and any(_plain(quote) in _plain(answer) for answer in answers):
+        return f"the evidence is too short: {quote!r}"
+    return f"the evidence is not in the answer: {quote[:80]!r}"
+
+
+def read_reply(
+    schema: dict[str, Any], criteria: tuple[tuple[str, int], ...], content: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(the reply, its verdicts in the order of the criteria).
 
     Raises Malformed if it does not fit the schema, or is not about these criteria.
     """
@@ -198,20 +245,23 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
         reply = valid_texts(parse_json(content))
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {str(error)[:120]}") from None
-    problem = first_problem(Draft202012Validator(SCHEMA), reply)
+    problem = first_problem(Draft202012Validator(schema), reply)
     if problem is not None:
         place = ".".join(map(str, problem.absolute_path))
         raise Malformed(
             f"not of the schema: {place + ': ' if place else ''}{problem.message[:120]}"
         )
     numbers = [item["number"] for item in reply["criteria"]]
-    if sorted(numbers) != list(range(1, len(shown.criteria) + 1)):
-        raise Malformed(
-            f"verdicts on criteria {numbers}, expected 1 to {len(shown.criteria)}, each once"
-        )
-    answer = _plain(shown.answer)
-    items = sorted(reply["criteria"], key=lambda item: int(item["number"]))
-    scores = tuple(_criterion(i, c, answer) for i, c in zip(items, shown.criteria, strict=True))
+    if sorted(numbers) != list(range(1, len(criteria) + 1)):
+        raise Malformed(f"verdicts on criteria {numbers}, expected 1 to {len(criteria)}, each once")
+    return reply, sorted(reply["criteria"], key=lambda item: int(item["number"]))
+
+
+def score_reply(shown: Material, content: str) -> QuestionScore:
+    """The score of a judge's reply. Raises Malformed; see `read_reply`."""
+    reply, items = read_reply(SCHEMA, shown.criteria, content)
+    pairs = zip(items, shown.criteria, strict=True)
+    scores = tuple(_criterion(item, criterion, shown.answer) for item, criterion in pairs)
     summary = " ".join(reply["summary"].split())[:REASON_CHARACTERS]
     # One invented quotation is enough: if only the other criteria counted, it would be rewarded.
     invented = next((c.reason for c in scores if c.points is None), None)

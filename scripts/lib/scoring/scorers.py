@@ -20,7 +20,14 @@ from scripts.lib.scoring.rubric import QuestionScore
 from scripts.lib.scoring.sandbox import unavailable
 from scripts.lib.scoring.series import Series, make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
-from scripts.lib.settings.judge_config import CHECKS, CLAUDE, JudgeConfig
+from scripts.lib.settings.judge_config import (
+    ALL,
+    CHECKS,
+    CLAUDE,
+    PAIRS,
+    UNCHECKED,
+    JudgeConfig,
+)
 
 # Increase it if a check decides differently: reviews are then made again, without inference.
 SCORER_VERSION = 4
@@ -28,15 +35,52 @@ SCORER_VERSION = 4
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A scorer: `checks` (without a series), or a judge with the series of its verdicts."""
+    """A scorer: `checks` (without a series), or a judge with the series of its verdicts.
+
+    `scope`: what the judge is asked (see `JudgeConfig`). `pairs`: the series of its
+    verdicts on pairs.
+    """
 
     name: str
     series: Series | None = None
+    scope: str = ALL
+    pairs: Series | None = None
+
+    @property
+    def active(self) -> Series | None:
+        """The series that a run adds verdicts to; None for the checks."""
+        return self.pairs if self.scope == PAIRS else self.series
+
+    @property
+    def uses_checks(self) -> bool:
+        """True if machine checks decide some of its scores."""
+        return self.series is None or self.scope != ALL
 
     @property
     def identity(self) -> str:
-        """The part of a review's name that changes with the version of the checks, or the judge."""
-        return f"{CHECKS}-{SCORER_VERSION}" if self.series is None else self.series.name
+        """The part of a review's name that changes with the checks' version, judge and scope."""
+        checks = f"{CHECKS}-{SCORER_VERSION}"
+        if self.series is None:
+            return checks
+        return f"{self.series.name}, {self.scope}, {checks}" if self.uses_checks else self.source
+
+    @property
+    def source(self) -> str:
+        """The origin of its scores: the version of the checks, or the judge's series."""
+        return self.identity if self.series is None else self.series.name
+
+    def why_not_asked(self, question: Question) -> str:
+        """Why a judge does not score answers to this question; empty if it does."""
+        if self.series is None or is_asked(self.scope, question):
+            return ""
+        if self.scope == PAIRS:
+            return "judge.scope is pairs: judges compare setups, and score no answer"
+        return "not asked, since the checks score this answer fully (judge.scope)"
+
+
+def is_asked(scope: str, question: Question) -> bool:
+    """True if a judge of this scope scores answers to the question."""
+    return scope == ALL or (scope == UNCHECKED and not question.fully_checked)
 
 
 LOCK = Path("envs/requirements.lock")
@@ -69,7 +113,7 @@ def _libraries(questions: Iterable[Question]) -> list[str]:
 
 def check_libraries(scorers: Iterable[Scorer], questions: Iterable[Question]) -> None:
     """Raise BenchError if a check's library does not have the version in the review's name."""
-    if all(scorer.name != CHECKS for scorer in scorers):
+    if not any(scorer.uses_checks for scorer in scorers):
         return
     for name in _libraries(questions):
         pinned, installed = _pinned().get(name, ""), _installed(name)
@@ -88,7 +132,7 @@ def scoring_tools(
     Only the tools that these questions need are listed. Of a sandbox only its presence counts: it
     is the same on each machine.
     """
-    if all(scorer.name != CHECKS for scorer in scorers):
+    if not any(scorer.uses_checks for scorer in scorers):
         return []
     asked = tuple(questions)
     tools = [f"{name} {_pinned().get(name, 'unpinned')}" for name in _libraries(asked)]
@@ -113,9 +157,13 @@ def scorers_of(config: JudgeConfig, local_weights: str) -> tuple[Scorer, ...]:
         if name == CHECKS:
             return Scorer(name)
         judge = config.claude if name == CLAUDE else config.local
-        more = {} if name == CLAUDE else {"weights": local_weights}
-        series = make_series(name, judge.model, judge.max_tokens, config.round, **more, **unchecked)
-        return Scorer(name, series)
+        more = config.claude.options if name == CLAUDE else {"weights": local_weights}
+        both = {**more, **unchecked}
+        series, pairs = (
+            make_series(name, judge.model, judge.max_tokens, config.round, compares, **both)
+            for compares in (False, True)
+        )
+        return Scorer(name, series, config.scope, pairs)
 
     return tuple(map(scorer, config.scorers))
 
@@ -145,8 +193,18 @@ class Scoring:
         return self._scorers[0].name
 
     def of(self, question: Question, answer: str, finish_reason: str) -> tuple[Scored, ...]:
-        """One score per scorer, in order. Without a usable verdict, a judge's is unscored."""
-        return tuple(self._one(scorer, question, answer, finish_reason) for scorer in self._scorers)
+        """One score per scorer, the one that counts first.
+
+        Where the leading judge is not asked, because the checks score the answer fully, the checks'
+        score counts. Without a usable verdict, a judge's score is unscored.
+        """
+        own = [self._one(scorer, question, answer, finish_reason) for scorer in self._scorers]
+        leading = self._scorers[0]
+        if question.fully_checked and leading.why_not_asked(question):
+            checks = next((one for one in own if one.scorer == CHECKS), None)
+            checks = checks or self._one(ONLY_CHECKS[0], question, answer, finish_reason)
+            own = [checks, *(one for one in own if one.scorer != CHECKS)]
+        return tuple(own)
 
     def _one(self, scorer: Scorer, question: Question, answer: str, finish_reason: str) -> Scored:
         if scorer.series is None:
@@ -154,11 +212,13 @@ class Scoring:
             from scripts.lib.scoring.score import score_answer
 
             score = score_answer(question, answer, finish_reason)
-            return Scored(scorer.name, score, scorer.identity)
+            return Scored(scorer.name, score, scorer.source)
+        if not_asked := scorer.why_not_asked(question):
+            return Scored(scorer.name, QuestionScore((), unscored=not_asked), scorer.source)
         store = self._stores[scorer.series.name]
         pair = material(question, answer, finish_reason).pair
         verdict = store.usable(pair)
         if verdict is None:
             score = QuestionScore((), unscored=store.why_not(pair))
-            return Scored(scorer.name, score, scorer.identity)
-        return Scored(scorer.name, verdict.scored, scorer.identity, verdict.digest)
+            return Scored(scorer.name, score, scorer.source)
+        return Scored(scorer.name, verdict.scored, scorer.source, verdict.digest)

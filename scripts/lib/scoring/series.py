@@ -19,6 +19,15 @@ from scripts.lib.scoring.judge_prompt import (
     Material,
     prompt_identity,
 )
+from scripts.lib.scoring.pair_prompt import (
+    PAIR_SCORING_VERSION,
+    AnswerPair,
+    pair_prompt_identity,
+)
+
+# Increase it if the instrument checks accept other batches: what an older version accepted is not
+# proved by the new one, so a new series begins.
+GATES_VERSION = 2
 
 
 class Role(StrEnum):
@@ -48,20 +57,29 @@ class Series:
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.model).strip("-")[:60]
         return f"{self.scorer}-{slug}-{digest(self.to_json())}"
 
+    @property
+    def compares(self) -> bool:
+        """True if the judge compares two answers, instead of scoring one."""
+        return bool(self.identity.get("compares"))
+
     def to_json(self) -> dict[str, Any]:
         """The series as `series.json` holds it."""
         return {"scorer": self.scorer, "model": self.model, **self.identity}
 
 
-def make_series(scorer: str, model: str, max_tokens: int, round_: int, **more: Any) -> Series:
-    """The series of a judge with this project's prompt and scoring."""
-    identity = {
-        "prompt": prompt_identity(),
-        "scoring": SCORING_VERSION,
-        "max_tokens": max_tokens,
-        "round": round_,
-    }
-    return Series(scorer, model, identity | more)
+def make_series(
+    scorer: str, model: str, max_tokens: int, round_: int, compares: bool = False, **more: Any
+) -> Series:
+    """The series of a judge with this project's prompt and scoring.
+
+    `compares`: it compares two answers, instead of scoring one.
+    """
+    settings = {"max_tokens": max_tokens, "round": round_, **more}
+    if compares:
+        identity = {"prompt": pair_prompt_identity(), "scoring": PAIR_SCORING_VERSION}
+        return Series(scorer, model, {**identity, **settings, "compares": True})
+    identity = {"prompt": prompt_identity(), "scoring": SCORING_VERSION, "gates": GATES_VERSION}
+    return Series(scorer, model, {**identity, **settings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +117,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One answer to be judged. `kind` and the score `expected` are for canaries and calibration.
+    """An answer, or a pair of them, to be judged.
+
+    `kind`: what a canary or a calibration answer tests. `expected`: the score that it deserves; of
+    other answers, the score by the checks if they decide everything, else None. `source`: the model
+    that gave the answer; the judge does not see it.
 
     `digest` names the verdict. It depends on the batch for a retest and a canary, so these are
     never answered from the store.
@@ -108,9 +130,10 @@ class Item:
     digest: str
     role: Role
     label: str
-    shown: Material
+    shown: Material | AnswerPair
     kind: str = ""
     expected: int | None = None
+    source: str = ""
 
 
 def verdict_digest(series: Series, pair: str, salt: str = "") -> str:

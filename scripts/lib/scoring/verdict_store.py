@@ -33,6 +33,9 @@ from scripts.lib.scoring.series import Item, Reply, Role, Series, Usage, verdict
 
 SCHEMA_VERSION = 1
 T = TypeVar("T")
+# A reply that gives no score (malformed, cut off, refused) is asked for again by later runs, until
+# there were this many.
+MOST_TIMES = 3
 ACCEPTED, QUARANTINED, CALIBRATION = "accepted", "quarantined", "calibration"
 
 
@@ -44,7 +47,10 @@ def _sealed_text(record: Any, **more: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JudgeVerdict:
-    """One stored judgement. `label` is the question first judged with this material."""
+    """One stored judgement. `label` is the question first judged with this material.
+
+    `times`: the replies to it so far, over all runs; a transient failure is none.
+    """
 
     digest: str
     series: str
@@ -56,6 +62,12 @@ class JudgeVerdict:
     transient: bool
     reply: Reply
     judged_utc: str
+    times: int = 1
+
+    @property
+    def is_final(self) -> bool:
+        """True if the judge is not asked again: it gave a score, or none in MOST_TIMES replies."""
+        return not self.transient and (self.score is not None or self.times >= MOST_TIMES)
 
     @property
     def score(self) -> int | None:
@@ -85,7 +97,10 @@ def parse_verdict(text: str, origin: str) -> JudgeVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome:
-    """An item of a closed batch. `first`: the score of the verdict that a retest repeats."""
+    """An item of a closed batch. `first`: the score of the verdict that a retest repeats.
+
+    `kind`, `expected` and `source`: see `Item`.
+    """
 
     digest: str
     pair: str
@@ -97,11 +112,15 @@ class ItemOutcome:
     unscored: str
     answered: bool
     first: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """A closed batch: accepted, or quarantined with the findings. Money in US dollars."""
+    """A closed batch: accepted, or quarantined with the findings. Money in US dollars.
+
+    `stops`: why nothing more is judged in the series after it; empty if it goes on.
+    """
 
     batch: str
     series: str
@@ -111,6 +130,7 @@ class BatchRecord:
     usd: float
     opened_utc: str
     closed_utc: str
+    stops: str = ""
 
     def to_json(self) -> str:
         """Readable JSON with the seal of all other fields."""
@@ -174,6 +194,13 @@ class VerdictStore:
             if verdict and verdict.role is Role.PAIR and self.usable(verdict.pair):
                 yield verdict
 
+    def sample(self) -> Iterator[JudgeVerdict]:
+        """Verdicts of every role and batch in the order of their digests, so a random sample."""
+        for file in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*.json")):
+            verdict = self.read(file.stem)
+            if verdict is not None:
+                yield verdict
+
     def path(self, digest: str) -> Path:
         """The file of a verdict."""
         return self.folder / digest[:2] / f"{digest}.json"
@@ -214,6 +241,35 @@ class VerdictStore:
         parsed = (self._believed(file, partial(parse_batch, origin=str(file))) for file in files)
         return {record.batch: record for record in parsed if record is not None}
 
+    @property
+    def in_order(self) -> list[BatchRecord]:
+        """The closed batches, the oldest first."""
+        return sorted(self.batches.values(), key=lambda record: record.closed_utc)
+
+    @property
+    def stop(self) -> str:
+        """Why nothing more is judged in this series; empty if it may go on."""
+        return next((record.stops for record in self.in_order if record.stops), "")
+
+    @property
+    def accepted(self) -> list[BatchRecord]:
+        """The accepted batches, the oldest first."""
+        return [record for record in self.in_order if record.status == ACCEPTED]
+
+    @property
+    def standing(self) -> str:
+        """Why the scores of this series are not ranked; empty for a judge that is proved.
+
+        It was stopped, or its newest calibration failed, or there is none.
+        """
+        if self.stop:
+            return f"the judge was stopped: {self.stop}"
+        calibrations = [r for r in self.in_order if r.status == CALIBRATION]
+        if not calibrations:
+            return "the judge is not calibrated"
+        failed = calibrations[-1].findings
+        return f"the judge failed its calibration: {failed[0]}" if failed else ""
+
     @cached_property
     def _quarantined(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -224,10 +280,10 @@ class VerdictStore:
     def usable(self, pair: str) -> JudgeVerdict | None:
         """The verdict that counts for a pair; None if there is none.
 
-        Its batch was accepted, and its reply is final: scored, or unscored for good.
+        Its batch was accepted, and it is final: scored, or unscored for good.
         """
         verdict = self.read(verdict_digest(self.series, pair))
-        if verdict is None or verdict.transient or verdict.batch not in self.batches:
+        if verdict is None or not verdict.is_final or verdict.batch not in self.batches:
             return None
         return verdict if self.batches[verdict.batch].status == ACCEPTED else None
 
@@ -237,7 +293,7 @@ class VerdictStore:
         verdict, file = self.read(digest), str(self.path(digest))
         if file in self.damaged:
             return str(self.damaged[file])
-        if verdict is not None and verdict.transient:
+        if verdict is not None and not verdict.is_final and verdict.score is None:
             return verdict.scored.unscored
         if verdict is not None and verdict.batch not in self.batches:
             return f"batch {verdict.batch} of the judge is not finished"
@@ -344,4 +400,5 @@ def outcome(item: Item, verdict: JudgeVerdict | None, first: int | None = None) 
         unscored=verdict.scored.unscored if verdict is not None else "not answered",
         answered=verdict is not None and not verdict.transient,
         first=first,
+        source=item.source,
     )

@@ -22,6 +22,8 @@ from scripts.lib.results.review import plan_review
 from scripts.lib.results.review_check import CheckedReview, Damage, StoredCells, check_review
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.results.states import missing_cells
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.settings.judge_config import CHECKS
 from scripts.lib.settings.run_config import Config
 from scripts.lib.settings.speculators import speculations
 from scripts.lib.tables.fidelity import read_fidelities
@@ -73,8 +75,23 @@ def suites_apart(questions: Iterable[Question]) -> frozenset[str]:
     return frozenset(suite for suite in found if not is_role_suite(suite))
 
 
-def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Setup:
+def why_unproved(plan: Plan) -> str:
+    """Why the leading scorer's scores are not ranked; empty for the checks and a proved judge."""
+    series = plan.scorers[0].series
+    return VerdictStore(series).standing if series is not None else ""
+
+
+def is_judged(row: ReviewRow) -> bool:
+    """True if a judge gave the score that counts; the checks may have given it in its place."""
+    return row.score is not None and row.scorer != CHECKS
+
+
+def setup(
+    plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None, unproved: str = ""
+) -> Setup:
     """A reviewed shard as a setup, with what the physics gate and the roofline need.
+
+    `unproved`: why the scores of the leading judge are not ranked, if it gave any of them.
 
     Answers at a depth are put apart here: no other table, ranking or picture has them.
     """
@@ -112,6 +129,7 @@ def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Se
         bandwidth_gb_per_s=plan.hardware.bandwidth_gb_per_s,
         measured_gb_per_s=measured_gb_per_s,
         warm_up_s=reviewed.checked.warm_up_s,
+        unproved=unproved if any(map(is_judged, reviewed.checked.rows)) else "",
         review_file=reviewed.file,
         variant=shard.variant,
         kv=header.kv if header is not None else None,
@@ -124,7 +142,8 @@ def load_part(plan: Plan, is_active: bool) -> ProfilePart:
     reviewed = read_reviews(plan)
     environments, damaged = _read_environments(reviewed)
     measured = measured_bandwidth(environments.values())
-    setups = [setup(plan, item, measured) for item in reviewed if item.checked.rows]
+    why = why_unproved(plan)
+    setups = [setup(plan, item, measured, why) for item in reviewed if item.checked.rows]
     bases = {(c.model.key, c.mode.name): c for c in setups if not c.mode.speculative}
     for index, c in enumerate(setups):
         if c.mode.speculative:

@@ -1,6 +1,7 @@
 """Which setup should a role run: the best quality, then the fastest way to decode the same answers.
 
-An impossible number is never ranked, nor a row of which more than 2 % of the answers have no score.
+An impossible number is never ranked, nor a row of which more than 2 % of the answers have no score,
+nor one whose scores are from a judge without a passed calibration.
 A way of decoding is used only if its answers are proved to be the row's and the interval of its
 speed-up lies above 1.
 """
@@ -89,6 +90,8 @@ class Reduction:
 
 def unrankable(row: Setup) -> str:
     """Why a quality row is not ranked (empty: it is)."""
+    if row.unproved:
+        return row.unproved
     if row.struck_out:
         return f"struck out by physics: {row.struck_out}"
     if row.unscored_share > UNSCORED_LIMIT:

@@ -107,7 +107,8 @@ class Setup:
     marked wherever it is shown. `workloads`: question -> what kind of text its answer is, of those
     that have a workload. `apart`: suites whose passes are not part of the pass rate, and
     `planned_apart` the number of their planned cells. `workload`: the one that these rows are of
-    (empty: all rows).
+    (empty: all rows). `unproved`: why the judge that gave the scores is not believed (empty: it is,
+    or the checks gave them); such a setup is marked wherever its passes are shown, and not ranked.
 
     The other fields are for the physics gate and the roofline: size of the weights in bytes,
     experts (all, active), the KV cache with the types of its keys and values, the speculators, and
@@ -126,6 +127,7 @@ class Setup:
     apart: frozenset[str] = frozenset()
     planned_apart: int = 0
     workload: str = ""
+    unproved: str = ""
     weights_bytes: int = 0
     experts: int | None = None
     experts_used: int | None = None

@@ -98,6 +98,7 @@ CELLS: Columns[tuple[Setup, ReviewRow]] = {
     "depth_tokens": lambda item: depth_of(item[1].question_id)[1],
     "workload": lambda item: item[0].workload_of(item[1]),
     "speculates_by_leave": lambda item: item[0].leave,
+    "unproved": lambda item: item[0].unproved,
 }
 
 MODES: Columns[Setup] = {
@@ -151,6 +152,7 @@ WORKLOADS: Columns[Setup] = {
     **_estimate("accepted_length", lambda c: c.accepted_length, "_median"),
     "certificate": lambda c: c.certificate.value if c.mode.speculative else "",
     "struck_out": lambda c: c.struck_out,
+    "unproved": lambda c: c.unproved,
 }
 
 ACCEPTANCE: Columns[Position] = {
@@ -200,6 +202,7 @@ SUITES: Columns[SuiteRow] = {
     "passed": lambda s: passes(s.answers).passed,
     "coverage": lambda s: _number(passes(s.answers).coverage),
     **_estimate("pass_rate", lambda s: pass_rate(outcomes(s.answers))),
+    "unproved": lambda s: s.row.unproved,
 }
 
 
@@ -233,6 +236,7 @@ REDUCTIONS: Columns[Reduction] = {
     **_comparison("difference", lambda r: r.difference),
     "verdict": lambda r: r.verdict.value,
     **_comparison("speed_ratio", lambda r: r.speed, "_median"),
+    "unproved": lambda r: r.row.unproved,
 }
 
 VARIANTS: Columns[VariantEffect] = {
@@ -242,6 +246,7 @@ VARIANTS: Columns[VariantEffect] = {
     **_comparison("decode_ratio", lambda e: e.decode, "_median"),
     **_comparison("prefill_ratio", lambda e: e.prefill, "_median"),
     **_comparison("quality_difference", lambda e: e.quality),
+    "unproved": lambda e: e.setup.unproved,
 }
 
 DEPTHS: Columns[AtDepth] = {

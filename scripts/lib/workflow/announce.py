@@ -13,7 +13,7 @@ from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.modes import BASELINE
 from scripts.lib.planning.plan import Plan
 from scripts.lib.planning.prediction import hours_text
-from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, has_key
+from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, PAIRS, has_key
 from scripts.lib.workflow.targets import Workflow
 
 # The most models that are named for one reason: in a run, and in a dry run.
@@ -75,19 +75,45 @@ def fidelity_lines(workflow: Workflow, with_names: bool) -> Iterator[str]:
 
 def judge_lines(workflow: Workflow) -> Iterator[str]:
     """For each judge: how much it has to judge, and the most it can cost. No answer is read."""
-    if not workflow.judges:
-        return
-    # Imported here: it loads every check, and most runs have no judge.
-    from scripts.lib.judging.answers import estimate, most_characters, request_size
-    from scripts.lib.judging.batch import mix_of
-
     reviews, config = workflow.unreviewed, workflow.planner.config.judge
-    cells = [cell for review in reviews for cell in review.cells]
-    for series in workflow.judges if cells else ():
-        line = f"judge {series.name}: at most {len(cells)} answers in {len(reviews)} reviews"
-        if series.scorer == CLAUDE:
-            sizes = (request_size(cell.question, most_characters(cell)) for cell in cells)
-            price = estimate(sizes, config.claude, mix_of(config)).at_most_usd
+    if not workflow.judges or not reviews:
+        return
+    # Imported here: they load every check, and most runs have no judge.
+    from scripts.lib.judging.answers import (
+        Beside,
+        beside_answers,
+        estimate,
+        most_characters,
+        request_size,
+    )
+    from scripts.lib.judging.batch import mix_of
+    from scripts.lib.judging.pair_checks import pair_canary_count
+    from scripts.lib.judging.pairs import most_compared, setup_pairs
+    from scripts.lib.scoring.scorers import is_asked
+
+    if config.scope == PAIRS:
+        pairs = setup_pairs(workflow.active)
+        asked = [cell for pair in pairs for cell in most_compared(pair)]
+        sizes = [request_size(cell.question, most_characters(cell), 2) for cell in asked] * 2
+        what = f"at most {len(asked)} comparisons (pairs of setups: {len(pairs)}), in both orders"
+        beside = Beside(pair_canary_count, judged=len(sizes))
+    else:
+        cells = [cell for review in reviews for cell in review.cells]
+        asked = [cell for cell in cells if is_asked(config.scope, cell.question)]
+        sizes = [request_size(cell.question, most_characters(cell)) for cell in asked]
+        # The most that batches can have: no answer is known to be judged, or to be stored twice.
+        others = (cell.question for cell in cells if not is_asked(config.scope, cell.question))
+        questions = (cell.question for cell in asked)
+        beside = beside_answers(questions, others, first=True, judged=len(asked))
+        what = f"at most {len(asked)} answers in {len(reviews)} reviews"
+        if not asked:
+            what = f"nothing to ask: the checks score all {len(cells)} answers fully (judge.scope)"
+        elif len(asked) < len(cells):
+            what += f" (the checks score the other {len(cells) - len(asked)} answers fully)"
+    for series in workflow.judges:
+        line = f"judge {series.name}: {what}"
+        if series.scorer == CLAUDE and asked:
+            price = estimate(sizes, config.claude, mix_of(config), None, beside).at_most_usd
             limit = f"(max_usd {config.claude.max_usd:g})"
             line += f", at most ${price:.2f} by {config.claude.api} {limit}"
             if not has_key():

@@ -17,6 +17,7 @@ from scripts.lib.base.errors import INTERRUPTED_EXIT, BenchError, Problem, fail
 from scripts.lib.base.layout import (
     INSTRUMENT,
     PAGES,
+    PAIRS_TABLE,
     PICTURE_NAMES,
     REPORT,
     REVIEWS,
@@ -281,7 +282,7 @@ class Workflow:
         """The judges among the scorers. If nothing is run, none: only stored verdicts count."""
         if self.made.so_far:
             return ()
-        return tuple(scorer.series for scorer in self.planner.scorers if scorer.series is not None)
+        return tuple(scorer.active for scorer in self.planner.scorers if scorer.active is not None)
 
     @cached_property
     def judged_stamp(self) -> str:
@@ -340,7 +341,8 @@ class Workflow:
     @property
     def tables(self) -> list[str]:
         """The predecessor's summary and the tidy tables."""
-        return [str(SUMMARY), str(INSTRUMENT), *(f"{TABLES}/{name}.csv" for name in TABLE_NAMES)]
+        derived = [str(SUMMARY), str(INSTRUMENT), str(PAIRS_TABLE)]
+        return [*derived, *(f"{TABLES}/{name}.csv" for name in TABLE_NAMES)]
 
     @property
     def derived(self) -> list[str]:

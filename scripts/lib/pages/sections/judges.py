@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from scripts.lib.base.markdown import DASH, code, number, table, text
-from scripts.lib.judging.instrument import Measure, SeriesReport, agreement, proportion, report_of
+from scripts.lib.base.estimates import Estimate, pass_rate
+from scripts.lib.base.markdown import DASH, code, number, rate, table, text
+from scripts.lib.judging.instrument import (
+    Measure,
+    SeriesReport,
+    corrected_pass_rate,
+    proportion,
+    real_answers,
+    report_of,
+    same_pass,
+)
+from scripts.lib.pages.sections.quality import UNPROVED_MARK
+from scripts.lib.registry.types import plain_name
 from scripts.lib.results.review_rows import ReviewRow
-from scripts.lib.scoring.scorers import Scorer
+from scripts.lib.scoring.rubric import PASS_SCORE
+from scripts.lib.scoring.scorers import ONLY_CHECKS, Scorer
+from scripts.lib.scoring.series import Series
+from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.judge_config import CHECKS
 from scripts.lib.tables.profile_part import ProfilePart
+from scripts.lib.tables.setups import by_question, outcomes, passes, quality_rows
 
+# Marks a judge of the judged model's family.
+SAME_FAMILY = "†"
+(CHECKED,) = ONLY_CHECKS
 # Column of a review with a scorer's own score.
 _COLUMN = "{name}_score"
 # Measure -> its description, and whether it is a share.
 _WORDS = {
+    "sensitivity": ("right attempts: passed (sensitivity)", True),
+    "specificity": ("wrong attempts: failed (specificity)", True),
+    "checks_same_pass": ("real answers: same pass or fail as the checks", True),
+    "checks_pass_kappa": ("real answers: kappa with the checks, of pass and fail", False),
+    "near_miss_failed": ("near misses: failed", True),
+    "near_miss_long_failed": ("the same, long: failed", True),
+    "near_miss_markdown_failed": ("the same, in Markdown: failed", True),
+    "near_miss_plea_failed": ("the same, with a plea: failed", True),
+    "right_passed": ("references and rewordings: passed", True),
+    "worthless_failed": ("worthless answers: failed", True),
+    "retest_same_pass": ("asked twice: same pass or fail", True),
     "retest_exact": ("asked twice: same score", True),
     "retest_quadratic_kappa": ("asked twice: quadratic kappa", False),
     "retest_mean_shift": ("asked twice: mean shift, points of 100", False),
-    "known_0_below_pass": ("known 0: not passed", True),
-    "known_3_right": ("reference answers: scored 3", True),
-    "cut_reference_below_3": ("reference answers cut short: scored below 3", True),
     "unscored": ("answers left unscored", True),
+    "calibration_same_pass": ("calibration: same pass or fail", True),
     "calibration_exact": ("calibration: known score", True),
     "calibration_quadratic_kappa": ("calibration: quadratic kappa", False),
     "calibration_mean_shift": ("calibration: mean shift, points of 100", False),
@@ -32,12 +60,51 @@ def scorer_name(scorer: Scorer) -> str:
     """A scorer with what pins it: the checks' version, or the judge's model and series."""
     if scorer.series is None:
         return f"deterministic checks ({code(scorer.identity)})"
-    return f"{scorer.name}: {code(scorer.series.model)} (series {code(scorer.series.name)})"
+    why = VerdictStore(scorer.series).standing
+    mark = f", **not ranked: {text(why)}**" if why else ""
+    return f"{scorer.name}: {code(scorer.series.model)} (series {code(scorer.series.name)}{mark})"
 
 
 def leading_scorer(part: ProfilePart) -> str:
     """The scorer whose scores this part shows."""
-    return scorer_name(part.plan.scorers[0])
+    leading = part.plan.scorers[0]
+    if leading.series is None or not leading.uses_checks:
+        return scorer_name(leading)
+    return f"{scorer_name(leading)}, and from {scorer_name(CHECKED)} where they score it fully"
+
+
+def is_same_family(judge: Series, model_name: str) -> bool:
+    """True if the judge's family (the first word of its name) is in the model's name."""
+    words = [re.findall(r"[a-z]+", plain_name(name)) for name in (judge.model, model_name)]
+    return bool(words[0]) and words[0][0] in words[1]
+
+
+def rates_table(part: ProfilePart) -> str:
+    """The pass rates of each setup by each scorer; empty with less than two scorers."""
+    scorers = part.plan.scorers
+    if len(scorers) < 2:
+        return ""
+    unproved = {s.name: s.series is not None and VerdictStore(s.series).standing for s in scorers}
+    rows = []
+    for c in quality_rows(part.setups):
+        cells = [code(c.name)]
+        for scorer in scorers:
+            found = _rate(c.rows, scorer.name)
+            own = scorer.series is not None and is_same_family(scorer.series, c.model.name)
+            marks = UNPROVED_MARK * bool(unproved[scorer.name]) + SAME_FAMILY * own
+            cells.append(rate(found) + (f" {marks}" if marks and found is not None else ""))
+        rows.append(cells)
+    return table(rows, ("setup", *(scorer_name(scorer) for scorer in scorers)))
+
+
+def _rate(rows: Sequence[ReviewRow], name: str) -> Estimate | None:
+    """The pass rate over the answers that a scorer gave a score."""
+
+    def passed(row: ReviewRow) -> float | None:
+        score = _score(row, name)
+        return None if score is None else float(score >= PASS_SCORE)
+
+    return pass_rate(by_question(rows, passed))
 
 
 def _score(row: ReviewRow, name: str) -> int | None:
@@ -56,34 +123,85 @@ def _figure(measure: Measure | None, is_share: bool) -> str:
 
 
 def scorers_table(part: ProfilePart) -> str:
-    """How many answers each scorer scored, and how far it agrees with the leading one."""
+    """The share of its answers that each scorer scored, and its agreement with the leading one.
+
+    Agreement is in pass and fail, over the distinct answers that both scored.
+    """
     rows = [row for c in part.setups for row in c.rows if row.status != "error"]
-    leading = part.plan.scorers[0].name
+    leading = part.plan.scorers[0]
+    cells = (cell for shard in part.plan.shards for cell in shard.cells)
+    questions = {(cell.id.suite, cell.id.question): cell.question for cell in cells}
+    scores = _scores(part)
     lines = []
     for scorer in part.plan.scorers:
-        count = sum(_score(row, scorer.name) is not None for row in rows)
-        scored = proportion("scored", count, len(rows))
-        found = {} if scorer.name == leading else _agreement(rows, leading, scorer.name)
+        asked = [
+            row
+            for row in rows
+            if (question := questions.get((row.suite, row.question_id))) is None
+            or not scorer.why_not_asked(question)
+        ]
+        count = sum(_score(row, scorer.name) is not None for row in asked)
+        scored = proportion("scored", count, len(asked))
+        found = {}
+        if scorer.name != leading.name:
+            one, other = scores[leading.name], scores[scorer.name]
+            both = [(one[pair], other[pair]) for pair in sorted(one.keys() & other.keys())]
+            found = {measure.name: measure for measure in same_pass("with", both)}
         lines.append(
             [
                 scorer_name(scorer),
                 _figure(scored, True),
-                _figure(found.get("with_exact"), True),
-                _figure(found.get("with_quadratic_kappa"), False),
+                _figure(found.get("with_same_pass"), True),
+                _figure(found.get("with_pass_kappa"), False),
             ]
         )
-    headers = ("scorer", "answers scored", "same score as the leading scorer")
-    return table(lines, (*headers, "quadratic kappa with it"))
+    headers = ("scorer", "answers scored", "same pass or fail as the leading scorer")
+    return table(lines, (*headers, "kappa with it"))
 
 
-def _agreement(rows: Sequence[ReviewRow], one: str, other: str) -> dict[str, Measure]:
-    """Measures of the agreement of two scorers, over the answers that both scored."""
-    pairs = []
-    for row in rows:
-        a, b = _score(row, one), _score(row, other)
-        if a is not None and b is not None:
-            pairs.append((a, b))
-    return {measure.name: measure for measure in agreement("with", pairs)}
+def _scores(part: ProfilePart) -> dict[str, dict[str, int]]:
+    """Scorer -> {distinct answer: score}, out of the judges' accepted batches.
+
+    The checks' scores are those of answers that they decide completely.
+    """
+    found: dict[str, dict[str, int]] = {scorer.name: {} for scorer in part.plan.scorers}
+    for report in _reports(part):
+        for item in real_answers(report.records):
+            if item.score is not None:
+                found[report.scorer].setdefault(item.pair, item.score)
+            if item.expected is not None and CHECKS in found:
+                found[CHECKS][item.pair] = item.expected
+    return found
+
+
+def corrected_table(part: ProfilePart) -> str:
+    """Each pass rate by a judge, and without the judge's measured errors; empty for the checks.
+
+    Over the answers that the judge scored, not those that the checks scored in its place.
+    """
+    leading = part.plan.scorers[0]
+    if leading.series is None:
+        return ""
+    measured = {m.name: m for m in report_of(leading.series).measures}
+    sensitivity, specificity = measured.get("sensitivity"), measured.get("specificity")
+    if sensitivity is None or specificity is None:
+        return ""
+    lines = []
+    for row in part.rows:
+        own = [r for r in row.rows_of_quality if r.scorer != CHECKS and r.status != "error"]
+        found = passes(own)
+        if not found.scored:
+            continue
+        corrected = corrected_pass_rate(found.passed, found.scored, sensitivity, specificity)
+        lines.append(
+            [
+                code(row.model.key),
+                code(row.mode.name),
+                f"{found.passed}/{found.scored}: {rate(pass_rate(outcomes(own)))}",
+                _figure(corrected, True),
+            ]
+        )
+    return table(lines, ("model", "mode", "passes by the judge", "corrected"))
 
 
 def _reports(part: ProfilePart) -> Iterator[SeriesReport]:
@@ -104,11 +222,16 @@ def instrument_table(part: ProfilePart) -> str:
         if any(found):
             rows.append([words, *(_figure(measure, is_share) for measure in found)])
     rows += [
+        ["ranked", *(text(_ranked(report)) for report in reports)],
         ["batches accepted", *(str(report.accepted) for report in reports)],
         ["batches quarantined", *(str(len(report.quarantined)) for report in reports)],
         ["cost, US dollars", *(number(report.usd, 2) for report in reports)],
     ]
     return table(rows, ("figure", *(code(report.series) for report in reports)))
+
+
+def _ranked(report: SeriesReport) -> str:
+    return f"no: {report.standing}" if report.standing else "yes"
 
 
 def quarantined(part: ProfilePart) -> list[str]:

@@ -24,6 +24,8 @@ from scripts.lib.tables.setups import Setup, outcomes, passes
 
 NAMED_TIES = 3
 NAMED_WAYS = 3
+# Of passes by a judge without a passed calibration.
+UNPROVED_MARK = "‡"
 # Of a mode in which a recurrent model speculates because the registry allows it.
 LEAVE_MARK = "†"
 MARGIN_POINTS = f"{100 * MARGIN:.0f} points"
@@ -32,6 +34,20 @@ MARGIN_POINTS = f"{100 * MARGIN:.0f} points"
 def leave_mark(c: Setup) -> str:
     """`†` for a recurrent model that speculates because the registry allows it."""
     return LEAVE_MARK if c.leave else ""
+
+
+def unproved_mark(c: Setup) -> str:
+    """`‡` if the scores are from a judge that is not proved."""
+    return UNPROVED_MARK if c.unproved else ""
+
+
+def unproved_note(part: ProfilePart) -> str:
+    """The warning above a part whose scores are from a judge that is not proved; else empty."""
+    reasons = dict.fromkeys(c.unproved for c in part.setups if c.unproved)
+    if not reasons:
+        return ""
+    why = "; ".join(map(text, reasons))
+    return f"{UNPROVED_MARK} **These passes are not proved, and no setup is ranked**: {why}."
 
 
 def mode_name(c: Setup) -> str:
@@ -254,7 +270,9 @@ def answered(c: Setup) -> str:
 def passed(row: Setup) -> str:
     """For example `5/24: 21 % (8–40)`."""
     found = row.passes
-    return f"{found.passed}/{found.scored}: {rate(row.quality)}" if found.scored else "unscored"
+    if not found.scored:
+        return "unscored"
+    return f"{found.passed}/{found.scored}: {rate(row.quality)}{unproved_mark(row)}"
 
 
 def _notes(row: Setup) -> Iterator[str]:
@@ -287,7 +305,8 @@ def _suite(c: Setup, suite: str) -> str:
     if quality is None:
         return link("unscored", cells)
     low, high = 100 * (quality.low or 0), 100 * (quality.high or 0)
-    return f"{link(f'{found.passed}/{found.scored}', cells)} ({low:.0f}–{high:.0f})"
+    counts = link(f"{found.passed}/{found.scored}", cells)
+    return f"{counts} ({low:.0f}–{high:.0f}){unproved_mark(c)}"
 
 
 def reductions_table(part: ProfilePart) -> str:
