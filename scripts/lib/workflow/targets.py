@@ -446,6 +446,7 @@ TABLE_PACKAGES = (
     "fidelity",
     "tables",
     "judging",
+    "authoring",
 )
 
 
