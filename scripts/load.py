@@ -16,12 +16,12 @@ import argparse
 import json
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.command import Parser, positive, run_command
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.output_forms import TERMINAL
@@ -149,17 +149,6 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-        return value
-
-    parse.__name__ = kind.__name__
-    return parse
-
-
 def parser() -> Parser:
     """The command line."""
     parser = Parser("scripts.load", __doc__, main)
@@ -168,7 +157,7 @@ def parser() -> Parser:
     parser.add_argument("--model", metavar="NAME", help="its name there (default: the first one)")
     levels = parser.add_mutually_exclusive_group()
     words = "requests in flight, one level each (default: 1 2 4)"
-    count, number = _positive(int), _positive(float)
+    count, number = positive(int), positive(float)
     levels.add_argument(
         "--concurrency", type=count, nargs="+", default=[1, 2, 4], metavar="N", help=words
     )

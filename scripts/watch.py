@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 
-from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.command import Parser, positive, run_command
 from scripts.lib.base.errors import BenchError, Problem
 from scripts.lib.base.layout import RUN_PLAN, RUNS
 from scripts.lib.base.stored_json import believed
@@ -95,15 +95,9 @@ def parser() -> Parser:
         "seconds between two looks (default: 30; a look costs some milliseconds of a CPU beside "
         "what is measured on this machine)"
     )
-    parser.add_argument("--every", type=_positive, default=30.0, metavar="SECONDS", help=words)
+    seconds = positive(float, below=1e6)
+    parser.add_argument("--every", type=seconds, default=30.0, metavar="SECONDS", help=words)
     return parser
-
-
-def _positive(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return seconds
 
 
 if __name__ == "__main__":

@@ -178,15 +178,15 @@ def test_commands_of_a_document_are_understood(file: Path, parsers: dict[str, Pa
             parsers[name.removeprefix("scripts.")].parse_args(arguments)
 
 
-def test_the_documents_are_a_site_without_dead_links_or_orphans(tmp_path: Path) -> None:
-    """As `make docs`: a warning of Sphinx is an error."""
+def _site(source: Path | str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Sphinx as in `make docs`: a warning is an error. The site is made in `folder`/site."""
     argv = ["sphinx-build", "-q", "-W", "--keep-going", "-n", "-b", "html"]
-    built = subprocess.run(
-        [*argv, "-d", f"{tmp_path}/trees", "docs/reference", f"{tmp_path}/site"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    places = ["-d", f"{folder}/trees", str(source), f"{folder}/site"]
+    return subprocess.run([*argv, *places], capture_output=True, text=True, check=False)
+
+
+def test_the_documents_are_a_site_without_dead_links_or_orphans(tmp_path: Path) -> None:
+    built = _site("docs/reference", tmp_path)
     assert built.returncode == 0, built.stderr
     page = (tmp_path / "site/howto/sweep_threads.html").read_text()
     assert "threads.yaml" in page and 'href="../variants.html"' in page
@@ -198,10 +198,7 @@ def test_a_dead_link_and_an_orphan_are_found(tmp_path: Path) -> None:
     shutil.copy("docs/reference/conf.py", tmp_path)
     (tmp_path / "index.md").write_text("# Start\n\n[there](nowhere.md)\n")
     (tmp_path / "alone.md").write_text("# Alone\n")
-    argv = ["sphinx-build", "-q", "-W", "--keep-going", "-n", "-b", "html"]
-    built = subprocess.run(
-        [*argv, str(tmp_path), f"{tmp_path}/site"], capture_output=True, text=True, check=False
-    )
+    built = _site(tmp_path, tmp_path)
     assert built.returncode == 1
     assert "nowhere.md" in built.stderr and "alone.md" in built.stderr
 

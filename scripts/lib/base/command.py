@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,20 @@ class Parser(argparse.ArgumentParser):
         """Add the option for the form of the output; the first form is the default."""
         words = f"how to print (default: {forms[0]})"
         self.add_argument("--format", choices=forms, default=forms[0], help=words)
+
+
+def positive(kind: type[int] | type[float], below: float = math.inf) -> Callable[[str], float]:
+    """The `type` of an option that is a number above 0 and below a limit."""
+
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < below:
+            raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+        return value
+
+    # argparse names it in its message: "invalid float value".
+    parse.__name__ = kind.__name__
+    return parse
 
 
 def run_command(parser: Parser) -> None:

@@ -122,18 +122,22 @@ def stored_text(content: bytes, file: str, place: str = "") -> str:
         raise Damaged(file, str(error), place) from error
 
 
-def read_stored(file: Path) -> str:
-    """The text of a stored file.
+def stored_bytes(file: Path) -> bytes:
+    """The content of a stored file.
 
-    Raises Damaged if it cannot be read or is not UTF-8, and FileNotFoundError if it is missing.
+    Raises Damaged if it cannot be read, and FileNotFoundError if it is missing.
     """
     try:
-        content = file.read_bytes()
+        return file.read_bytes()
     except FileNotFoundError:
         raise
     except OSError as error:
         raise Damaged(str(file), error.strerror or str(error)) from error
-    return stored_text(content, str(file))
+
+
+def read_stored(file: Path) -> str:
+    """The text of a stored file. Raises as `stored_bytes`, and Damaged if it is not UTF-8."""
+    return stored_text(stored_bytes(file), str(file))
 
 
 def believed(items: Iterable[T], read: Callable[[T], R], damaged: list[Problem]) -> Iterator[R]:

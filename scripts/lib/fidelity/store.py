@@ -19,7 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.base.safe_files import write_atomic_bytes
-from scripts.lib.base.stored_json import Damaged, digest, read_sealed, sealed, stored_text
+from scripts.lib.base.stored_json import (
+    Damaged,
+    digest,
+    read_sealed,
+    sealed,
+    stored_bytes,
+    stored_text,
+)
 from scripts.lib.fidelity.distributions import SAMPLES, TOP, Distributions
 
 SCHEMA_VERSION = 1
@@ -190,10 +197,4 @@ def parse_reference(content: bytes, file: str) -> Reference:
 
 def read_reference(file: Path) -> Reference:
     """Read one file. Raises Damaged if it cannot be trusted, or FileNotFoundError."""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise Damaged(str(file), error.strerror or str(error)) from error
-    return parse_reference(content, str(file))
+    return parse_reference(stored_bytes(file), str(file))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from scripts.lib.base.layout import VERDICTS
 from scripts.lib.base.output_forms import TERMINAL
@@ -170,7 +170,7 @@ def _tested(gate: Gate, items: Iterable[ItemOutcome]) -> Iterator[str]:
     results = [wrong for item in items if (wrong := gate.wrong(item)) is not None]
     count = sum(results)
     # The chance of so many errors or more, if the judge's rate is the limit.
-    if results and stats.binom.sf(count - 1, len(results), gate.most) < gate.level:
+    if results and special.bdtrc(count - 1, len(results), gate.most) < gate.level:
         yield f"{count} of {len(results)} {gate.said} (limit {100 * gate.most:.0f} %)"
 
 
@@ -376,7 +376,8 @@ def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure
     shifts = np.array([100 * (b - a) / MOST_SCORE for a, b in pairs])
     mean, low, high = float(shifts.mean()), None, None
     if len(pairs) >= LEAST_FOR_INTERVAL:
-        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(pairs) - 1) * stats.sem(shifts))
+        error = shifts.std(ddof=1) / math.sqrt(len(pairs))
+        half = float(special.stdtrit(len(pairs) - 1, 0.5 + CONFIDENCE / 2) * error)
         low, high = mean - half, mean + half
     yield Measure(f"{prefix}_mean_shift", mean, low, high, len(pairs))
 
@@ -447,7 +448,7 @@ def corrected_pass_rate(
     the interval Lang and Reiczigel's (2014), which includes the errors of sensitivity and
     specificity. None for a judge that does not tell right from wrong.
     """
-    z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    z = float(special.ndtri(0.5 + CONFIDENCE / 2))
     if not n or sensitivity.value + specificity.value <= 1:
         return None
 

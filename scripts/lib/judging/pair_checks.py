@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
-from scipy import stats
+from scipy import special
 
 from scripts.lib.base.layout import VERDICTS
 from scripts.lib.judging.batch import Known
@@ -105,7 +105,7 @@ def make_pair_canaries(
 
 def _is_below(right: int, n: int, least: float) -> bool:
     """True if `right` of `n` is significantly below a share."""
-    return bool(n and stats.binom.cdf(right, n, least) < FALSE_ALARM)
+    return bool(n and special.bdtr(right, n, least) < FALSE_ALARM)
 
 
 def _of_kind(items: Iterable[ItemOutcome], kind: str) -> list[bool]:

@@ -84,26 +84,32 @@ TEMPLATE = """\
 
 
 @dataclass(frozen=True)
-class Material:
+class Asked:
+    """What a judge sees of a question, with an answer or two. `criteria` are (text, weight)."""
+
+    question: str
+    reference: str
+    criteria: tuple[tuple[str, int], ...]
+
+    @cached_property
+    def pair(self) -> str:
+        """The digest of question and answers: equal for equal material from any setup."""
+        return digest(asdict(self), PAIR_DIGEST_CHARACTERS)
+
+
+@dataclass(frozen=True)
+class Material(Asked):
     """The part of one answer that a judge sees.
 
-    `criteria` are (text, weight); `answer` is cleaned and cut to the length that is read. `system`
-    and `schema`: the instructions, and the form of the reply.
+    `answer` is cleaned and cut to the length that is read. `system` and `schema`: the instructions,
+    and the form of the reply.
     """
 
     system: ClassVar[str] = SYSTEM
     schema: ClassVar[dict[str, Any]] = SCHEMA
 
-    question: str
-    reference: str
-    criteria: tuple[tuple[str, int], ...]
     answer: str
     truncated: bool
-
-    @cached_property
-    def pair(self) -> str:
-        """The digest of question and answer: equal for equal material from any model."""
-        return digest(asdict(self), PAIR_DIGEST_CHARACTERS)
 
     def user_prompt(self, verdict_digest: str) -> str:
         """The text of the request; see `user_prompt`."""

@@ -6,17 +6,16 @@ weights, so the judge itself never names a winner. Each pair is shown in both or
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from scripts.lib.base.stored_json import digest
 from scripts.lib.scoring.judge_prompt import (
     HEAD_CHARACTERS,
-    PAIR_DIGEST_CHARACTERS,
     REASON_CHARACTERS,
     TAIL_CHARACTERS,
+    Asked,
     Material,
     is_evidence,
     mark_of,
@@ -83,24 +82,16 @@ def pair_prompt_identity() -> str:
 
 
 @dataclass(frozen=True)
-class AnswerPair:
+class AnswerPair(Asked):
     """Two answers to one question, in the order in which a judge sees them (see `Material`)."""
 
     system: ClassVar[str] = PAIR_SYSTEM
     schema: ClassVar[dict[str, Any]] = PAIR_SCHEMA
 
-    question: str
-    reference: str
-    criteria: tuple[tuple[str, int], ...]
     first: str
     second: str
     first_truncated: bool
     second_truncated: bool
-
-    @cached_property
-    def pair(self) -> str:
-        """The digest of question and answers: equal for equal material from any setups."""
-        return digest(asdict(self), PAIR_DIGEST_CHARACTERS)
 
     def user_prompt(self, verdict_digest: str) -> str:
         """The text of the request; the mark follows from the verdict's digest."""

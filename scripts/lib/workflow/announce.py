@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from scripts.lib.base.errors import tell_notices
 from scripts.lib.fidelity.plan import seconds
@@ -18,6 +18,12 @@ from scripts.lib.workflow.targets import Workflow
 
 # The most models that are named for one reason: in a run, and in a dry run.
 NAMED, NAMED_IN_DRY_RUN = 3, 20
+
+
+def _named(names: Sequence[str], with_names: bool, many: str) -> str:
+    """A few names, or `many` in place of more. A dry run (`with_names`) names more of them."""
+    few = len(names) <= (NAMED_IN_DRY_RUN if with_names else NAMED)
+    return ", ".join(names) if few else many
 
 
 def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[str]:
@@ -40,10 +46,9 @@ def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[
     if elsewhere:
         reasons.setdefault(MissingWeights.ABSENT, []).extend(elsewhere)
     for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-        named = len(models) <= (NAMED_IN_DRY_RUN if with_names else NAMED)
         hint = " (python -m scripts.plan lists them)" if with_names else ""
         many = f"{len(models)} models{hint}"
-        yield f"left out ({reason}): {', '.join(models) if named else many}"
+        yield f"left out ({reason}): {_named(models, with_names, many)}"
     for warning in plan.warnings:
         yield f"warning: {warning}"
 
@@ -68,8 +73,7 @@ def fidelity_lines(workflow: Workflow, with_names: bool) -> Iterator[str]:
         place = item.model if item.mode == BASELINE else f"{item.model} {item.mode}"
         reasons.setdefault(item.reason, []).append(place)
     for reason, places in reasons.items():
-        named = len(places) <= (NAMED_IN_DRY_RUN if with_names else NAMED)
-        words = ", ".join(places) if named else f"{len(places)} configurations"
+        words = _named(places, with_names, f"{len(places)} configurations")
         yield f"no fidelity ({reason}): {words}"
 
 
